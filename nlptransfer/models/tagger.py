@@ -1,0 +1,220 @@
+"""A recurrent tagger: word vectors and characters in, one tag per word out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nlptransfer.data.batching import Batches, EncodedSentences, encode_sentences
+from nlptransfer.data.vocabulary import UNKNOWN, Vocabulary
+from nlptransfer.embeddings.word_vectors import FALLBACKS, WordVectors
+from nlptransfer.models.characters import CharacterCNN, CharacterLSTM
+from nlptransfer.models.crf import LinearChainCRF
+from nlptransfer.models.recurrent import Cell, RecurrentEncoder
+from nlptransfer.types import NO_LABEL, Batch, ModelOutput
+
+CharacterEncoder = Literal["none", "cnn", "lstm"]
+Head = Literal["softmax", "crf"]
+
+
+@dataclass(frozen=True)
+class TaggerShape:
+    """What a tagger is built from, beside its vocabularies and weights.
+
+    Attributes:
+        cell: "rnn", "gru" or "lstm".
+        hidden_dim: units per direction.
+        num_layers: recurrent layers.
+        bidirectional: read both ways.
+        characters: encoder of a word's spelling: "none", "cnn" or "lstm".
+        character_dim: features from the spelling.
+        head: "softmax" or "crf".
+        dropout: on the word and spelling features, between layers and before the head, 0 to 1.
+        word_dropout: how readily a rare training word is read as unknown: with probability
+            ``word_dropout / (word_dropout + count)``.
+        max_length: tokens read at once; longer sentences are windowed.
+        context: tokens of context beside a window.
+        fallbacks: how a word may be found among the vectors beside its exact form.
+    """
+
+    cell: Cell = "lstm"
+    hidden_dim: int = 128
+    num_layers: int = 1
+    bidirectional: bool = True
+    characters: CharacterEncoder = "cnn"
+    character_dim: int = 64
+    head: Head = "softmax"
+    dropout: float = 0.4
+    word_dropout: float = 0.25
+    max_length: int = 256
+    context: int = 16
+    fallbacks: tuple[str, ...] = field(default=FALLBACKS)
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (("characters", self.characters, CharacterEncoder), ("head", self.head, Head)):
+            if value not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}; found {value!r}")
+
+
+class RecurrentTagger(nn.Module):
+    """Word and spelling features, a recurrent encoder, and a softmax or CRF head (Huang et al. 2015; Ling et al. 2015).
+
+    Words of the training vocabulary have a row of `embedding`. A word that it lacks is looked up in `vectors`, the
+    pretrained vectors that travel with the tagger; only what neither holds is unknown.
+
+    Args:
+        vocabulary: the training words.
+        character_vocabulary: the training words' characters and `BOUNDARIES`; None without spelling features.
+        tags: the C tag names, in the order of their ids.
+        embedding: (len(vocabulary), D), frozen or trainable.
+        shape: see `TaggerShape`.
+        vectors: what else is known at prediction time; None when the embedding is not from pretrained vectors.
+        counts: (len(vocabulary),) how often each word occurs in training, for word dropout; None reads no word as unknown.
+        metadata: facts that travel with the model, such as which column of a CoNLL-U file it predicts.
+
+    Example:
+        >>> tagger = RecurrentTagger(vocabulary, characters, ["NOUN", "VERB"], embedding, TaggerShape())
+        >>> tagger.predict([["The", "bank", "raised", "rates"]])
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        character_vocabulary: Vocabulary | None,
+        tags: Sequence[str],
+        embedding: nn.Embedding,
+        shape: TaggerShape,
+        *,
+        vectors: WordVectors | None = None,
+        counts: np.ndarray | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.character_vocabulary = character_vocabulary
+        self.tags = list(tags)
+        self.shape = shape
+        self.vectors = vectors
+        self.metadata = dict(metadata or {})
+        self.embedding = embedding
+        input_dim = embedding.embedding_dim
+        self.characters: CharacterCNN | CharacterLSTM | None = None
+        if shape.characters != "none":
+            if character_vocabulary is None:
+                raise ValueError(f"a tagger with characters={shape.characters!r} needs a character vocabulary")
+            encoder = CharacterCNN if shape.characters == "cnn" else CharacterLSTM
+            self.characters = encoder(len(character_vocabulary), shape.character_dim)
+            input_dim += shape.character_dim
+        self.encoder = RecurrentEncoder(
+            input_dim,
+            shape.hidden_dim,
+            cell=shape.cell,
+            num_layers=shape.num_layers,
+            bidirectional=shape.bidirectional,
+            dropout=shape.dropout,
+        )
+        self.head = nn.Linear(self.encoder.output_dim, len(self.tags))
+        self.crf = LinearChainCRF(len(self.tags)) if shape.head == "crf" else None
+        self.dropout = nn.Dropout(shape.dropout)
+        unknown = torch.zeros(len(vocabulary))
+        if counts is not None and shape.word_dropout > 0:
+            unknown = shape.word_dropout / (shape.word_dropout + torch.from_numpy(counts).float())
+            unknown[: UNKNOWN + 1] = 0.0
+        # How likely training reads each word as unknown (Kiperwasser & Goldberg 2016, section 4.3).
+        self.register_buffer("unknown_probability", unknown, persistent=False)
+        self.unknown_probability: torch.Tensor
+
+    def forward(self, batch: Batch) -> ModelOutput:
+        """Logits (batch, time, C) and features (batch, time, hidden)."""
+        words = self._embed_words(batch)  # (batch, time, D)
+        if self.characters is not None:
+            assert batch.characters is not None and batch.character_rows is not None, "the batch has no characters"
+            spelled = self.characters(batch.characters)  # (distinct words, character_dim)
+            words = torch.cat([words, functional.embedding(batch.character_rows, spelled)], dim=-1)
+        features = self.dropout(self.encoder(self.dropout(words), batch.mask))  # (batch, time, hidden)
+        return ModelOutput(logits=self.head(features), features=features)
+
+    def loss(self, output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Mean negative log-likelihood per labelled token."""
+        assert batch.labels is not None, "the batch has no labels"
+        if self.crf is None:
+            return functional.cross_entropy(output.logits.flatten(0, 1), batch.labels.flatten(), ignore_index=NO_LABEL)
+        return self.crf.loss(output.logits, batch.labels, batch.mask) / max(batch.num_labels(), 1)
+
+    def decode(self, output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Tag ids (batch, time); what stands on padding is meaningless."""
+        if self.crf is None:
+            return output.logits.argmax(dim=-1)
+        return self.crf.decode(output.logits, batch.mask)
+
+    def _embed_words(self, batch: Batch) -> torch.Tensor:
+        ids = batch.input_ids
+        if self.training:
+            ids = torch.where(torch.rand(ids.shape, device=ids.device) < self.unknown_probability[ids], UNKNOWN, ids)
+        if batch.unseen_vectors is None:
+            return self.embedding(ids)
+        unseen = ids - len(self.vocabulary)
+        embedded = self.embedding(ids.masked_fill(unseen >= 0, UNKNOWN))
+        vectors = functional.embedding(unseen.clamp(min=0), batch.unseen_vectors.to(embedded.dtype))
+        return torch.where((unseen >= 0)[..., None], vectors, embedded)
+
+    def encode(
+        self, sentences: Sequence[Sequence[str]], labels: Sequence[Sequence[int]] | None = None
+    ) -> EncodedSentences:
+        """Sentences as the integers that this tagger reads; see `encode_sentences`."""
+        return encode_sentences(
+            sentences,
+            self.vocabulary,
+            characters=self.character_vocabulary,
+            labels=labels,
+            find_vectors=None if self.vectors is None else self._find_vectors,
+        )
+
+    def _find_vectors(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        assert self.vectors is not None
+        vectors, found_by = self.vectors.vectors_for(words, fallbacks=self.shape.fallbacks)
+        return vectors, np.asarray(found_by) != "not found"
+
+    def predict(self, sentences: Sequence[Sequence[str]], *, batch_size: int = 64) -> list[list[str]]:
+        """One tag per word, whatever the sentences' lengths.
+
+        Args:
+            sentences: lists of words; empty ones are allowed.
+            batch_size: sentences read at once.
+
+        Returns:
+            Lists of tag names, as many and as long as the sentences.
+        """
+        if isinstance(sentences, str) or any(isinstance(sentence, str) for sentence in sentences):
+            raise TypeError(
+                "predict takes lists of words, such as [['The', 'bank', 'raised', 'rates']]; found a string"
+            )
+        encoded = self.encode(sentences)
+        ids = self.predict_ids(encoded, batch_size=batch_size)
+        names = np.array(self.tags, dtype=object)[ids].tolist()
+        starts = encoded.starts.tolist()
+        return [names[start:end] for start, end in zip(starts[:-1], starts[1:], strict=True)]
+
+    @torch.inference_mode()
+    def predict_ids(self, encoded: EncodedSentences, *, batch_size: int = 64) -> np.ndarray:
+        """Tag ids of encoded sentences, (tokens,), in the order of their tokens."""
+        batches = Batches(encoded, batch_size=batch_size, max_length=self.shape.max_length, context=self.shape.context)
+        device = self.head.weight.device
+        was_training = self.training
+        self.eval()
+        tags = np.full(len(encoded.word_rows), -1, dtype=np.int64)
+        for windows, batch in batches.groups():
+            on_device = batch.to(device)
+            decoded = self.decode(self(on_device), on_device).cpu().numpy()
+            for row, window in zip(decoded, windows, strict=True):
+                tags[window.first : window.last] = row[window.first - window.start : window.last - window.start]
+        self.train(was_training)
+        # Word accounting: every word given has been tagged, long sentences and all.
+        assert (tags >= 0).all(), "some words were not tagged"
+        return tags

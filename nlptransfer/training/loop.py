@@ -1,0 +1,220 @@
+"""The only training loop: steps, schedule, clipping, evaluation, early stopping, checkpoints, several processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import reduce
+from torch import nn
+from tqdm import tqdm
+
+from nlptransfer.training.checkpoint import read_checkpoint, write_checkpoint
+from nlptransfer.types import Batch
+
+Step = Callable[[Any, Batch, float], Mapping[str, torch.Tensor]]
+"""(model, batch, progress in 0..1) -> named scalar losses, among them "loss", which is minimised."""
+
+
+class EpochBatches(Protocol):
+    """What `train` goes through: a sized iterable of batches whose order depends on the epoch alone."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Order the batches for `epoch`."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+
+def train(
+    model: nn.Module,
+    step: Step,
+    batches: EpochBatches,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epochs: int,
+    seed: int,
+    evaluate: Callable[[], float] | None = None,
+    schedule: Callable[[float], float] | None = None,
+    max_gradient_norm: float | None = None,
+    patience: int | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    accelerator: Accelerator | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    description: str = "training",
+) -> list[dict[str, Any]]:
+    """Train `model` in place and leave it with the weights of its best epoch.
+
+    Under ``accelerate launch`` each process takes its part of every batch; the gradients are those of the whole
+    batch's mean loss over labelled positions, so that any number of processes trains the same model.
+
+    Args:
+        model: any module that `step` understands. It is moved to the accelerator's device.
+        step: where the idea lives; see `Step`.
+        batches: the epoch's batches.
+        optimizer: over the parameters to train.
+        epochs: passes over `batches`, at most.
+        seed: of dropout and whatever else is random in a step: each epoch starts from (seed, epoch, process) anew.
+            torch's global generators are left as they were found.
+        evaluate: called after each epoch; higher is better. None keeps the last epoch's weights.
+        schedule: progress in 0..1 -> factor on each group's learning rate.
+        max_gradient_norm: gradients are scaled down to this norm.
+        patience: stop after so many epochs without a better score.
+        checkpoint: file that holds the state after each epoch; None writes none.
+        resume: continue from `checkpoint` where there is one.
+        accelerator: device, precision and processes; ``Accelerator()`` by default.
+        on_epoch: called with each epoch's history row, also with those that were read back from a checkpoint.
+        description: of the progress bar.
+
+    Returns:
+        The history, one row per epoch: "epoch" from 1, the mean of each named loss, "score", "learning_rate" of the
+        last step (of the first group), "seconds".
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        InputError: the checkpoint can't be read.
+
+    Example:
+        >>> history = train(tagger, lambda model, batch, progress: {"loss": model.loss(model(batch), batch)},
+        ...                 batches, torch.optim.AdamW(tagger.parameters(), 1e-3), epochs=10, seed=0,
+        ...                 evaluate=lambda: accuracy(tagger, dev))
+    """
+    accelerator = accelerator or Accelerator()
+    model.to(accelerator.device)
+    prepared = accelerator.prepare_optimizer(optimizer)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    learning_rates = [group["lr"] for group in optimizer.param_groups]
+    history: list[dict[str, Any]] = []
+    best_score, best_weights = float("-inf"), None
+    if checkpoint is not None and resume and Path(checkpoint).exists():
+        state = read_checkpoint(checkpoint, device=accelerator.device)
+        model.load_state_dict(state["model"])
+        prepared.load_state_dict(state["optimizer"])
+        history, best_score, best_weights = state["history"], state["best_score"], state["best_weights"]
+        for row in history:
+            if on_epoch is not None:
+                on_epoch(row)
+    num_steps = epochs * len(batches)
+    bar = tqdm(
+        total=num_steps,
+        initial=len(history) * len(batches),
+        desc=description,
+        unit="batch",
+        leave=False,
+        # Drawn for people only: not into a log, and by one process of several.
+        disable=None if accelerator.is_main_process else True,
+    )
+    for epoch in range(len(history), epochs):
+        if _has_stopped(history, patience):
+            break
+        started = time.perf_counter()
+        sums: dict[str, torch.Tensor] = {}
+        batches.set_epoch(epoch)
+        model.train()
+        with _own_randomness(accelerator, seed, epoch):
+            for number, whole_batch in enumerate(batches):
+                progress = (epoch * len(batches) + number) / num_steps
+                if schedule is not None:
+                    for group, learning_rate in zip(optimizer.param_groups, learning_rates, strict=True):
+                        group["lr"] = learning_rate * schedule(progress)
+                batch = whole_batch.part(accelerator.process_index, accelerator.num_processes)
+                batch = batch.to(accelerator.device)
+                with accelerator.autocast():
+                    losses = step(model, batch, progress)
+                prepared.zero_grad()
+                accelerator.backward(losses["loss"] * _share(accelerator, batch))
+                _sum_gradients(accelerator, parameters)
+                if max_gradient_norm is not None:
+                    accelerator.clip_grad_norm_(parameters, max_gradient_norm)
+                prepared.step()
+                for name, loss in losses.items():
+                    sums[name] = sums.get(name, 0.0) + loss.detach()
+                bar.update()
+        row: dict[str, Any] = {"epoch": epoch + 1}
+        for name, total in sums.items():
+            row[name] = float(reduce(total, "mean")) / len(batches)
+        if not torch.isfinite(torch.tensor(row["loss"])):
+            bar.close()
+            raise FloatingPointError(
+                f"{description}: the loss of epoch {epoch + 1} is {row['loss']}. A smaller learning rate, clipped "
+                "gradients or single precision usually mend this."
+            )
+        if evaluate is not None:
+            model.eval()
+            row["score"] = evaluate()
+        row["learning_rate"] = optimizer.param_groups[0]["lr"]
+        row["seconds"] = time.perf_counter() - started
+        history.append(row)
+        if evaluate is not None and row["score"] > best_score:
+            best_score = row["score"]
+            best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        if checkpoint is not None and accelerator.is_main_process:
+            write_checkpoint(
+                checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "optimizer": prepared.state_dict(),
+                    "history": history,
+                    "best_score": best_score,
+                    "best_weights": best_weights,
+                },
+            )
+        if on_epoch is not None:
+            on_epoch(row)
+    bar.close()
+    if best_weights is not None:
+        model.load_state_dict(best_weights)
+    # A schedule must not leave its last factor behind for whoever uses the optimizer next.
+    for group, learning_rate in zip(optimizer.param_groups, learning_rates, strict=True):
+        group["lr"] = learning_rate
+    model.eval()
+    return history
+
+
+def _has_stopped(history: list[dict[str, Any]], patience: int | None) -> bool:
+    """Whether the last `patience` epochs brought no better score than those before."""
+    if patience is None or len(history) <= patience:
+        return False
+    scores = [row["score"] for row in history]
+    return max(scores[-patience:]) <= max(scores[:-patience])
+
+
+@contextmanager
+def _own_randomness(accelerator: Accelerator, seed: int, epoch: int) -> Iterator[None]:
+    """Within it torch's generators follow from (seed, epoch, process); after it they are as before."""
+    devices = [accelerator.device.index or 0] if accelerator.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        # Distinct for all that can occur: fewer than 10,000 epochs, fewer than 1,000 processes.
+        torch.manual_seed((seed * 10_000 + epoch) * 1_000 + accelerator.process_index)
+        yield
+
+
+def _share(accelerator: Accelerator, batch: Batch) -> float | torch.Tensor:
+    """The factor that makes the sum of the processes' mean losses the mean loss of the whole batch."""
+    if accelerator.num_processes == 1:
+        return 1.0
+    count = torch.tensor(float(batch.num_labels() or len(batch.input_ids)), device=accelerator.device)
+    return count / reduce(count.clone(), "sum")
+
+
+def _sum_gradients(accelerator: Accelerator, parameters: list[nn.Parameter]) -> None:
+    """Add up the gradients of all processes, in one message."""
+    if accelerator.num_processes == 1:
+        return
+    for parameter in parameters:
+        if parameter.grad is None:  # a part of the batch may not have reached it
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    torch.distributed.all_reduce(flat)
+    at = 0
+    for gradient in gradients:
+        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+        at += gradient.numel()

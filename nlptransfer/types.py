@@ -1,0 +1,76 @@
+"""What flows between modules: batches in, logits and features out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+NO_LABEL = -100
+"""The label of a position that carries none. Losses and scores skip it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentences or documents of one step, padded to the longest.
+
+    Attributes:
+        input_ids: (batch, time) integers, 0 on padding.
+        mask: (batch, time), True on real tokens.
+        labels: (batch,) or (batch, time) integers, `NO_LABEL` where there is none; or None.
+        weights: (batch,) one weight per item; or None.
+        characters: (words, characters) character ids of the distinct words of the batch, 0 on padding; or None.
+        character_rows: (batch, time) which row of `characters` spells the token; or None.
+        unseen_vectors: (unseen words, dim) vectors of words that the model's vocabulary lacks: `input_ids` from the
+            vocabulary's size on are rows of it; or None.
+    """
+
+    input_ids: torch.Tensor
+    mask: torch.Tensor
+    labels: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+    characters: torch.Tensor | None = None
+    character_rows: torch.Tensor | None = None
+    unseen_vectors: torch.Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with every tensor on `device`."""
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in self._tensors()})
+
+    def part(self, index: int, count: int) -> Batch:
+        """Every `count`-th item from `index` on; the whole batch where it has fewer items than `count`.
+
+        Together the `count` parts hold each item once. The order of items within a batch is by length, so the parts
+        are about equally long.
+        """
+        if count == 1 or len(self.input_ids) < count:
+            return self
+        return replace(
+            self,
+            **{
+                name: tensor[index::count]
+                for name, tensor in self._tensors()
+                if name not in ("characters", "unseen_vectors")  # rows of these are words, not items
+            },
+        )
+
+    def num_labels(self) -> int:
+        """How many positions carry a label."""
+        return 0 if self.labels is None else int((self.labels != NO_LABEL).sum())
+
+    def _tensors(self) -> list[tuple[str, torch.Tensor]]:
+        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return [(name, tensor) for name, tensor in pairs if tensor is not None]
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What every model returns.
+
+    Attributes:
+        logits: (batch, labels) or (batch, time, labels).
+        features: (batch, hidden) or (batch, time, hidden), what the head saw.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor
