@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -68,3 +69,38 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("nlptransfer"))
+
+
+@contextmanager
+def write_folder_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; when the block ends well, put it in the place of `path`.
+
+    If the block raises, the temporary folder is removed and whatever stood at `path` stays as it was.
+
+    Args:
+        path: the folder to write; one that is there is replaced.
+
+    Yields:
+        The temporary folder to write to.
+
+    Raises:
+        OSError: the folder can't be created or written, or the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o777 & ~mask)
+        yield temporary
+        if path.exists():
+            # A folder can't be renamed over a filled one: the old one steps aside first.
+            aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+            path.replace(aside)
+            temporary.replace(path)
+            shutil.rmtree(aside)
+        else:
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

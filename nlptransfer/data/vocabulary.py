@@ -64,7 +64,7 @@ def count_entries(sequences: Iterable[Iterable[str]]) -> dict[str, int]:
 def spell(words: Sequence[str], characters: Vocabulary, *, max_length: int = 40) -> np.ndarray:
     """Spell each word in character ids, between two boundary marks.
 
-    A word longer than `max_length` keeps its first and its last characters, since the ends tell most about a word's class.
+    A word longer than `max_length` keeps its first and its last characters: its ends tell most about its class.
 
     Args:
         words: N words.

@@ -1,7 +1,8 @@
 """Tagging accuracy on real words, on words unseen in training and, for old tables, with padding counted.
 
 Every accuracy here is a ratio of two sums over sentences, so each is told by two arrays: how many positions of each
-sentence count, and how many of those are right (`sentence_counts`). Intervals and tests (`significance.py`) start there.
+sentence count, and how many of those are right (`sentence_counts`). Intervals and tests (`significance.py`) start
+there.
 """
 
 from __future__ import annotations
@@ -213,7 +214,8 @@ def per_tag_scores(gold: TagLists, predicted: TagLists) -> list[dict[str, Any]]:
         predicted: one list of predicted tags per sentence, of the same lengths.
 
     Returns:
-        One dict per tag, most frequent gold tag first: `tag`, `precision`, `recall`, `f1` (0..1), `support` (gold words).
+        One dict per tag, most frequent gold tag first: `tag`, `precision`, `recall`, `f1` (all in 0..1), `support`
+        (gold words).
 
     Raises:
         InputError: the number of sentences or words differs.

@@ -69,7 +69,8 @@ def check_same_items(predictions: Sequence[Predictions], *, names: Sequence[str]
             for index, (left, right) in enumerate(zip(ours, theirs, strict=True)):
                 if list(left) != list(right):
                     raise InputError(
-                        f"the predictions were not made for the same test items: the {what} of sentence {index + 1} differ",
+                        f"the predictions were not made for the same test items: sentence {index + 1} differs in its "
+                        f"{what}",
                         expected=f"{_clipped(left)} as in {named[0]}",
                         found=f"{_clipped(right)} in {name}",
                         remedy=remedy,

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_BATCH_ELEMENTS = 1_000_000  # numbers held at once while resampling: 8 MB an array, whatever the test set's size
+_BATCH_ELEMENTS = 500_000  # numbers held at once while resampling: 4 MB an array, whatever the test set's size
 
 
 def bootstrap_interval(
@@ -114,8 +114,11 @@ def paired_permutation_test(
     whose sum(d) is at most, or at least, the one observed.
 
     All 2 ** n swaps are gone through where they are no more than `num_resamples` (n: sentences in which the systems
-    differ; the others can't change the sum). Otherwise `num_resamples` random swaps are drawn and the observed labelling
-    is counted among them, since under the hypothesis it is one more random swap: p = 2 (c + 1) / (num_resamples + 1).
+    differ; the others can't change the sum). Otherwise `num_resamples` random swaps are drawn and the observed
+    labelling is counted among them, since under the hypothesis it is one more random swap::
+
+        p = 2 (1 + swaps at least as extreme on the observed side) / (1 + num_resamples)
+
     Without that +1 a p-value of exactly 0 would be possible and the test would reject too often. The smallest
     p-value that 9,999 swaps can give is therefore 0.0002.
 
@@ -127,7 +130,7 @@ def paired_permutation_test(
         seed: of the drawing.
 
     Returns:
-        The p-value, in 0..1; 1 where the systems are right equally often in every sentence.
+        The p-value, in 0..1; 1 where the systems differ in no sentence, or in only one.
 
     Raises:
         ValueError: the shapes don't fit, or no position counts.
@@ -142,8 +145,8 @@ def paired_permutation_test(
     # with the observed sum are seen as ties.
     differences, _, _ = _scaled_differences(system_correct, baseline_correct, counts)
     differing = differences[differences != 0].astype(np.float64)
-    if len(differing) == 0:
-        return 1.0
+    if len(differing) < 2:
+        return 1.0  # with one differing sentence, both of its two labellings are as extreme as the observed one
     result = permutation_test(
         (differing,),
         np.sum,

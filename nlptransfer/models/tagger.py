@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,10 +15,14 @@ from torch.nn import functional
 
 from nlptransfer.data.batching import Batches, EncodedSentences, encode_sentences
 from nlptransfer.data.vocabulary import UNKNOWN, Vocabulary
-from nlptransfer.embeddings.word_vectors import FALLBACKS, WordVectors
+from nlptransfer.embeddings.packed_vectors import pack_vectors, unpack_vectors
+from nlptransfer.embeddings.word_forms import FALLBACKS
+from nlptransfer.embeddings.word_vectors import WordVectors
+from nlptransfer.errors import InputError
 from nlptransfer.models.characters import CharacterCNN, CharacterLSTM
 from nlptransfer.models.crf import LinearChainCRF
 from nlptransfer.models.recurrent import Cell, RecurrentEncoder
+from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
 from nlptransfer.types import NO_LABEL, Batch, ModelOutput
 
 CharacterEncoder = Literal["none", "cnn", "lstm"]
@@ -75,7 +81,7 @@ class RecurrentTagger(nn.Module):
         embedding: (len(vocabulary), D), frozen or trainable.
         shape: see `TaggerShape`.
         vectors: what else is known at prediction time; None when the embedding is not from pretrained vectors.
-        counts: (len(vocabulary),) how often each word occurs in training, for word dropout; None reads no word as unknown.
+        counts: (len(vocabulary),) how often each word occurs in training, for word dropout; None: no word dropout.
         metadata: facts that travel with the model, such as which column of a CoNLL-U file it predicts.
 
     Example:
@@ -199,7 +205,7 @@ class RecurrentTagger(nn.Module):
         ids = self.predict_ids(encoded, batch_size=batch_size)
         names = np.array(self.tags, dtype=object)[ids].tolist()
         starts = encoded.starts.tolist()
-        return [names[start:end] for start, end in zip(starts[:-1], starts[1:], strict=True)]
+        return [names[start:end] for start, end in pairwise(starts)]
 
     @torch.inference_mode()
     def predict_ids(self, encoded: EncodedSentences, *, batch_size: int = 64) -> np.ndarray:
@@ -218,3 +224,76 @@ class RecurrentTagger(nn.Module):
         # Word accounting: every word given has been tagged, long sentences and all.
         assert (tags >= 0).all(), "some words were not tagged"
         return tags
+
+    def save_pretrained(self, folder: str | Path, *, card: str = "") -> None:
+        """Write the tagger as safetensors and JSON, whole or not at all.
+
+        Args:
+            folder: where; an older model there is replaced.
+            card: the model card, in Markdown.
+        """
+        tensors = {"model": {name: tensor.cpu() for name, tensor in self.state_dict().items()}}
+        documents: dict[str, Any] = {
+            "vocabulary": {
+                "words": self.vocabulary.entries,
+                "characters": None if self.character_vocabulary is None else self.character_vocabulary.entries,
+            }
+        }
+        if self.vectors is not None:
+            arrays, documents["vectors"] = pack_vectors(self.vectors)
+            tensors["vectors"] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        write_model_folder(
+            folder,
+            model_type="recurrent_tagger",
+            config={
+                "tags": self.tags,
+                "shape": asdict(self.shape),
+                "embedding": {
+                    "dim": self.embedding.embedding_dim,
+                    "trainable": self.embedding.weight.requires_grad,
+                },
+                "metadata": self.metadata,
+            },
+            tensors=tensors,
+            documents=documents,
+            card=card or f"# A recurrent tagger with {len(self.tags)} tags\n",
+        )
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> RecurrentTagger:
+        """Read what `save_pretrained` wrote; ready to predict, on the CPU.
+
+        Raises:
+            InputError: a file is missing, altered, or does not fit the others.
+        """
+        config = read_config(folder)
+        vocabulary = read_document(folder, "vocabulary")
+        characters = vocabulary["characters"]
+        shape = dict(config["shape"])
+        words = Vocabulary(vocabulary["words"])
+        embedding = nn.Embedding(len(words), config["embedding"]["dim"], padding_idx=0)
+        embedding.weight.requires_grad_(config["embedding"]["trainable"])
+        tagger = cls(
+            words,
+            None if characters is None else Vocabulary(characters),
+            config["tags"],
+            embedding,
+            TaggerShape(**{**shape, "fallbacks": tuple(shape["fallbacks"])}),
+            vectors=_read_vectors(folder) if "vectors.safetensors" in config["files"] else None,
+            metadata=config["metadata"],
+        )
+        try:
+            tagger.load_state_dict(read_tensors(folder, "model"))
+        except RuntimeError as error:
+            raise InputError(
+                "the weights do not fit the configuration beside them",
+                where=Path(folder) / "model.safetensors",
+                found=" ".join(str(error).split()),
+                remedy="Copy the model folder again from where it was written, or train the model again.",
+            ) from error
+        return tagger.eval()
+
+
+def _read_vectors(folder: str | Path) -> WordVectors:
+    arrays = {name: tensor.numpy() for name, tensor in read_tensors(folder, "vectors").items()}
+    return unpack_vectors(arrays, read_document(folder, "vectors"))

@@ -1,17 +1,11 @@
-"""A recipe's settings: one dataclass, read from a YAML file and from flags, and written back as YAML.
+"""A recipe's settings: one dataclass, read from a YAML file and from flags.
 
-A recipe declares its settings in its own file, says what each field is in the string below it, and hands the class and
-its function to `run_recipe`:
+A recipe declares its settings in its own file and says what each field is in the string below it:
 
     @dataclass(frozen=True)
     class Settings(RunSettings):
         epochs: int = 30
         '''Passes over the training data.'''
-
-    def run(settings: Settings) -> None: ...
-
-    def main(argv: Sequence[str] | None = None) -> None:
-        run_recipe(Settings, run, argv)
 
 A flag overrides the file, the file overrides the defaults, and an unknown name is an error.
 """
@@ -20,23 +14,17 @@ from __future__ import annotations
 
 import ast
 import difflib
-import errno
 import inspect
-import os
 import re
 import sys
 import textwrap
-import traceback
 import typing
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from nlptransfer.errors import InputError
-from nlptransfer.files import write_text
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -76,75 +64,8 @@ class RunSettings:
 
 SettingsType = TypeVar("SettingsType", bound=RunSettings)
 
-# They say how this one start goes about it, not which run it is: settings.yaml leaves them out.
+# They say how this one start goes about it, not which run it is: a run folder's settings.yaml leaves them out.
 _OF_THE_START = ("resume", "dry_run", "debug")
-# A resumed run may be given these anew: on other hardware, or with more seeds, it is still the same run.
-_MAY_CHANGE = ("output_dir", "seeds", "device", *_OF_THE_START)
-
-
-def run_recipe(
-    settings_type: type[SettingsType], run: Callable[[SettingsType], None], argv: Sequence[str] | None = None
-) -> None:
-    """Read a recipe's settings from flags and file, open its run folder and run it.
-
-    The folder gets its ``settings.yaml`` before anything is trained, so that a folder that can't be written shows at
-    once and a killed run can be continued. A folder that holds a run already is refused unless ``--resume`` is given.
-
-    Args:
-        settings_type: the recipe's dataclass, a `RunSettings`.
-        run: the recipe; it gets the settings with `output_dir` filled in.
-        argv: the flags; those of this process where it is None.
-
-    Raises:
-        SystemExit: with code 2 after a message about the input, 130 after an interruption, 0 after ``--help``.
-    """
-    argv = sys.argv[1:] if argv is None else list(argv)
-    with errors_as_messages(debug="--debug" in argv):
-        recipe = Path(inspect.getfile(settings_type)).stem
-        settings = read_settings(settings_type, argv)
-        saved = settings.output_dir / "settings.yaml"
-        if settings.resume and saved.is_file():
-            settings = read_settings(settings_type, ["--config", str(saved), *argv])
-        settings = replace(settings, output_dir=_resolved(settings, recipe))
-        if not settings.dry_run and os.environ.get("RANK", "0") == "0":
-            _open_folder(settings)
-        try:
-            run(settings)
-        except KeyboardInterrupt:
-            if not settings.dry_run:
-                print(
-                    f"\nTo go on: nlptransfer {recipe} --output_dir {settings.output_dir} --resume", file=sys.stderr
-                )
-            raise
-
-
-@contextmanager
-def errors_as_messages(*, debug: bool = False) -> Iterator[None]:
-    """End the process with one message, not a traceback, where the user can mend what went wrong.
-
-    Args:
-        debug: show the traceback too.
-
-    Raises:
-        SystemExit: code 2 after bad input or a file that can't be read or written; 130 after Ctrl-C; 141 where the
-            reader of our output went away.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        # Else the interpreter complains once more when it flushes on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
-    except KeyboardInterrupt:
-        if debug:
-            traceback.print_exc()
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
-    except (InputError, OSError) as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {_file_message(error) if isinstance(error, OSError) else error}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def read_settings(settings_type: type[SettingsType], argv: Sequence[str]) -> SettingsType:
@@ -201,13 +122,6 @@ def settings_to_dict(settings: RunSettings) -> dict[str, Any]:
     return plain
 
 
-def write_settings(settings: RunSettings, path: str | Path) -> None:
-    """Write the settings as YAML that ``--config`` reads back to the same settings."""
-    import yaml
-
-    write_text(path, yaml.safe_dump(settings_to_dict(settings), sort_keys=False, allow_unicode=True))
-
-
 def _make_parser(settings_type: type, hints: dict[str, Any]) -> ArgumentParser:
     """One flag per field, its help taken from the string below the field."""
     from jsonargparse import ArgumentParser
@@ -223,10 +137,10 @@ def _make_parser(settings_type: type, hints: dict[str, Any]) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file with settings; flags override it.")
     for field in fields(settings_type):
         hint = hints[field.name]
-        default = field.default_factory() if callable(field.default_factory) else field.default
-        options: dict[str, Any] = {"help": descriptions.get(field.name, ""), "type": _without_paths(_item_type(hint))}
+        default: Any = field.default_factory() if callable(field.default_factory) else field.default
+        options: dict[str, Any] = {"help": descriptions.get(field.name), "type": _without_paths(_item_type(hint))}
         if _is_list(hint):
-            options |= {"nargs": "+", "default": [str(item) if isinstance(item, Path) else item for item in default]}
+            options |= {"nargs": "*", "default": [str(item) if isinstance(item, Path) else item for item in default]}
         elif hint is bool:
             options |= {"nargs": "?", "const": True, "default": default}
         else:
@@ -244,7 +158,7 @@ def _field_descriptions(settings_type: type) -> dict[str, str]:
         for statement, following in zip(body.body, body.body[1:], strict=False):
             match statement, following:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    descriptions[name] = " ".join(text.split()).replace("%", "%%")
+                    descriptions[name] = " ".join(text.split())
     return descriptions
 
 
@@ -273,7 +187,9 @@ def _read_file(path: Path, parser: ArgumentParser, hints: dict[str, Any]) -> dic
         text = path.read_text(encoding="utf-8")
         tree, values = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except FileNotFoundError:
-        raise InputError("there is no such settings file", where=path, remedy="Check the path after --config.") from None
+        raise InputError(
+            "there is no such settings file", where=path, remedy="Check the path after --config."
+        ) from None
     except UnicodeDecodeError:
         raise InputError("this is not a settings file", where=path, expected="YAML in UTF-8") from None
     except yaml.YAMLError as error:
@@ -297,9 +213,7 @@ def _read_file(path: Path, parser: ArgumentParser, hints: dict[str, Any]) -> dic
         if [other.value for other, _ in tree.value].count(key.value) > 1:
             raise InputError(f"the setting '{key.value}' stands here twice", where=path, line=line)
         if name not in hints:
-            raise InputError(
-                f"unknown setting '{name}'", where=path, line=line, remedy=_remedy(str(name), list(hints))
-            )
+            raise InputError(f"unknown setting '{name}'", where=path, line=line, remedy=_remedy(str(name), list(hints)))
         try:
             if (value is None and not _takes_none(hints[name])) or (_is_list(hints[name]) != isinstance(value, list)):
                 raise ArgumentError(None, "null, or a list where none is due, or none where one is")
@@ -375,57 +289,3 @@ def _remedy(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name.replace("-", "_"), [k.replace("-", "_") for k in known], n=1)
     names = {k.replace("-", "_"): k for k in known}
     return (f"Did you mean {names[close[0]]}? " if close else "") + "`--help` lists the settings."
-
-
-def _resolved(settings: RunSettings, recipe: str) -> Path:
-    """The run's folder, with the recipe's name and the time put in."""
-    folder = str(settings.output_dir)
-    if "{time}" in folder:
-        if settings.resume:
-            raise InputError("--resume does not say which run to go on with", remedy="Name its folder: --output_dir.")
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            # Each process would read its own clock, and they would write into different folders.
-            raise InputError("several processes share one run", remedy="Name its folder: --output_dir.")
-    return Path(folder.replace("{recipe}", recipe).replace("{time}", f"{datetime.now():%Y%m%d-%H%M%S}"))
-
-
-def _open_folder(settings: RunSettings) -> None:
-    """Write settings.yaml into a new run's folder, or check that the run to resume is the same one."""
-    saved = settings.output_dir / "settings.yaml"
-    if not saved.exists():
-        write_settings(settings, saved)
-        return
-    if not settings.resume:
-        raise InputError(
-            "this folder holds a run already",
-            where=settings.output_dir,
-            remedy="Give another --output_dir, or go on with that run by --resume.",
-        )
-    before = settings_to_dict(read_settings(type(settings), ["--config", str(saved)]))
-    changed = [
-        f"{name} {_shown(before[name])} -> {_shown(value)}"
-        for name, value in settings_to_dict(settings).items()
-        if name not in _MAY_CHANGE and before[name] != value
-    ]
-    if changed:
-        raise InputError(
-            "the run to resume has other settings",
-            where=settings.output_dir,
-            found="; ".join(changed),
-            remedy="Leave these flags out, or start a new run in another --output_dir.",
-        )
-
-
-def _file_message(error: OSError) -> str:
-    """What the system says about a file, and what to do."""
-    remedies = {
-        errno.ENOSPC: "The disk is full: free some space, or write elsewhere.",
-        errno.EDQUOT: "Your quota is used up: free some space, or write elsewhere.",
-        errno.EACCES: "Choose a place that you may use, or change its permissions.",
-        errno.EPERM: "Choose a place that you may use, or change its permissions.",
-        errno.EROFS: "The place can only be read: write elsewhere.",
-        errno.ENOENT: "Check the path.",
-    }
-    where = f"{error.filename}: " if error.filename is not None else ""
-    remedy = remedies.get(error.errno or 0)
-    return f"{where}{error.strerror or error}." + (f" {remedy}" if remedy else "")

@@ -1,0 +1,5 @@
+"""`python -m nlptransfer` is `nlptransfer`."""
+
+from nlptransfer.cli import main
+
+main()

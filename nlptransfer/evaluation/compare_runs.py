@@ -1,0 +1,125 @@
+"""Two finished runs held against each other by their saved predictions, and one file of predictions scored again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nlptransfer.errors import InputError
+from nlptransfer.evaluation.predictions import Predictions, check_same_items, read_predictions
+from nlptransfer.evaluation.run_folder import read_run
+from nlptransfer.evaluation.verdict import SELECTION_SPLITS, Score, Verdict, compare, score_predictions
+
+
+def evaluate_predictions(
+    path: str | Path, *, confidence: float = 0.95, num_resamples: int = 9_999, seed: int = 0
+) -> list[Score]:
+    """Score a file of saved predictions again: token accuracy per split and seed, and the mean over the seeds.
+
+    Args:
+        path: a `predictions/<system>.jsonl` of a run folder.
+        confidence: of the intervals.
+        num_resamples: how many times the sentences are drawn.
+        seed: of the drawing.
+
+    Returns:
+        The scores.
+
+    Raises:
+        InputError: the file is missing or altered.
+    """
+    return score_predictions(read_predictions(path), confidence=confidence, num_resamples=num_resamples, seed=seed)
+
+
+def compare_runs(
+    run_a: str | Path,
+    run_b: str | Path,
+    *,
+    alpha: float = 0.05,
+    confidence: float = 0.95,
+    num_resamples: int = 9_999,
+    seed: int = 0,
+) -> list[Verdict]:
+    """Pair the saved predictions of two runs: what did A gain over B, by token accuracy, split by split?
+
+    Args:
+        run_a: `FOLDER` or `FOLDER:system`.
+        run_b: the baseline, likewise. Where only one names a system, the other's system of the same name is meant;
+            where neither does, every system that both hold is compared with its namesake.
+        alpha: level of each test.
+        confidence: of the intervals.
+        num_resamples: of bootstrap and test.
+        seed: of both.
+
+    Returns:
+        One verdict per system and test split that both hold, system and baseline named `FOLDER:system`.
+
+    Raises:
+        InputError: a folder is no finished run, a system or a common split is not there, or the test items differ
+            (the message says where first).
+    """
+    folder_a, system_a = _split_name(run_a)
+    folder_b, system_b = _split_name(run_b)
+    predictions_a, predictions_b = read_run(folder_a).predictions, read_run(folder_b).predictions
+    if system_a is None and system_b is None:
+        pairs = [(name, name) for name in predictions_a if name in predictions_b]
+        if not pairs:
+            raise InputError(
+                "the two runs have no system in common",
+                expected=f"one of {', '.join(predictions_a)}, as in {folder_a}",
+                found=f"{', '.join(predictions_b)} in {folder_b}",
+                remedy=f"Name the two systems: {folder_a}:{next(iter(predictions_a))} "
+                f"{folder_b}:{next(iter(predictions_b))}.",
+            )
+    else:
+        pairs = [(system_a or str(system_b), system_b or str(system_a))]
+    verdicts = []
+    for name_a, name_b in pairs:
+        own_a = _system(predictions_a, name_a, folder_a)
+        own_b = _system(predictions_b, name_b, folder_b)
+        splits = [split for split in own_a if split in own_b and split not in SELECTION_SPLITS]
+        if not splits:
+            raise InputError(
+                "the two have no test split in common",
+                expected=f"one of {', '.join(own_a)}, as in {folder_a}:{name_a}",
+                found=f"{', '.join(own_b)} in {folder_b}:{name_b}",
+                remedy="Compare runs that were tested on the same split.",
+            )
+        for split in splits:
+            names = [f"{folder}:{name} on {split}" for folder, name in ((folder_b, name_b), (folder_a, name_a))]
+            check_same_items([own_b[split][0], own_a[split][0]], names=names)
+            verdicts.append(
+                compare(
+                    own_a[split],
+                    own_b[split],
+                    alpha=alpha,
+                    confidence=confidence,
+                    num_resamples=num_resamples,
+                    seed=seed,
+                )
+            )
+    return verdicts
+
+
+def _split_name(name: str | Path) -> tuple[Path, str | None]:
+    """`FOLDER:system` in two; a folder whose own name holds a colon is taken as it is."""
+    text = str(name)
+    folder, colon, system = text.rpartition(":")
+    if not colon or not system or Path(text).exists():
+        return Path(text), None
+    return Path(folder), system
+
+
+def _system(predictions: dict[str, list[Predictions]], system: str, folder: Path) -> dict[str, list[Predictions]]:
+    """One system's predictions by split, under the name FOLDER:system."""
+    if system not in predictions:
+        raise InputError(
+            f"the run has no system {system!r}",
+            where=folder,
+            expected=f"one of {', '.join(predictions)}",
+            remedy=f"Name one of them: {folder}:{next(iter(predictions))}.",
+        )
+    splits: dict[str, list[Predictions]] = {}
+    for part in predictions[system]:
+        renamed = Predictions(f"{folder}:{system}", part.split, part.seed, part.tokens, part.gold, part.predicted)
+        splits.setdefault(part.split, []).append(renamed)
+    return splits

@@ -1,0 +1,378 @@
+"""The pictures of a run: learning curves, scores, gains, confusions, vocabulary coverage.
+
+Each `plot_` function takes plain rows and returns a matplotlib `Figure`, made without matplotlib's global state, so
+that it shows in a notebook and saves in a thread. `write_plots` writes those that the data allows as PNG.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nlptransfer.evaluation.metrics import TagLists, confusion_matrix
+from nlptransfer.evaluation.predictions import Predictions
+from nlptransfer.evaluation.run_folder import explain_write_errors
+from nlptransfer.evaluation.verdict import METRIC_NAMES, SELECTION_SPLITS, Score, Verdict, p_text, points
+from nlptransfer.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours (2008), told apart with every kind of colour vision; markers differ too, for grey printing.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_VERDICT_COLOURS = {"helped": "#0072B2", "harmed": "#D55E00", "no evidence": "#767676"}
+_FOUND_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#999999")
+_NOT_FOUND = "not found"
+
+
+def plot_learning_curves(
+    history: Iterable[Mapping[str, Any]], *, score: str = "score", systems: Sequence[str] = ()
+) -> Figure:
+    """Development score by epoch: one thick line per system, the mean over its seeds, and a band from worst to best.
+
+    Mean and band end where the first seed stopped; each seed's own thin line goes on, so that early stopping shows.
+
+    Args:
+        history: rows with `system`, `seed`, `epoch` and the score (0..1); rows without that score are passed over.
+        score: the score's name in the rows.
+        systems: names in the order of their colours, to give a system the same colour in every picture.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    curves: dict[str, dict[Any, dict[int, float]]] = {}
+    for row in history:
+        if row.get(score) is not None:
+            curves.setdefault(row["system"], {}).setdefault(row.get("seed"), {})[row["epoch"]] = row[score] * 100
+    figure = _figure(7.2, 4.4)
+    axes = figure.add_subplot()
+    order = list(dict.fromkeys([*systems, *curves]))
+    for system, seeds in curves.items():
+        colour, marker = _look(order.index(system))
+        shared = sorted(set.intersection(*(set(own) for own in seeds.values())))
+        values = np.array([[own[epoch] for epoch in shared] for own in seeds.values()])  # (seeds, epochs)
+        if len(seeds) > 1:
+            for own in seeds.values():
+                axes.plot(list(own), list(own.values()), color=colour, linewidth=0.8, alpha=0.45)
+            axes.fill_between(shared, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+        label = f"{system} ({len(seeds)} seeds)" if len(seeds) > 1 else system
+        axes.plot(shared, values.mean(axis=0), color=colour, marker=marker, markersize=4, label=_literal(label))
+    # The first epochs are far below the rest and would press all systems together at the top.
+    flat = sorted(value for seeds in curves.values() for own in seeds.values() for value in own.values())
+    if flat:
+        low = max(flat[0], flat[-1] - 3 * max(flat[-1] - flat[len(flat) // 4], 0.5))
+        margin = 0.06 * (flat[-1] - low) + 0.02
+        axes.set_ylim(low - margin, flat[-1] + margin)
+        axes.legend(frameon=False, loc="lower right")
+        if low > flat[0]:
+            axes.set_title("(the first epochs may lie below the picture)", fontsize=8, loc="right", color="#555555")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("development token accuracy, %")
+    _quiet(axes)
+    return figure
+
+
+def plot_scores(scores: Iterable[Score], *, split: str) -> Figure:
+    """Each system's accuracy on all words and on words unseen in training, with intervals; a tick for every seed.
+
+    Args:
+        scores: of any splits and seeds; padded accuracy is not drawn.
+        split: the split to draw.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    own = [score for score in scores if score.split == split and score.metric != "padded_accuracy"]
+    metrics = list(dict.fromkeys(score.metric for score in own))
+    systems = list(dict.fromkeys(score.system for score in own))
+    figure = _figure(3.9 * max(len(metrics), 1) + 1.2, 0.42 * len(systems) + 1.5)
+    panels = np.atleast_1d(figure.subplots(1, max(len(metrics), 1), sharey=True))
+    for axes, metric in zip(panels, metrics, strict=False):
+        for number, system in enumerate(systems):
+            colour, marker = _look(number)
+            for score in own:
+                if (score.system, score.metric) != (system, metric):
+                    continue
+                if score.seed is not None:
+                    axes.plot(score.value * 100, number, "|", color=colour, markersize=11, alpha=0.6)
+                    continue
+                axes.plot([score.low * 100, score.high * 100], [number, number], color=colour, linewidth=2)
+                axes.plot(score.value * 100, number, marker, color=colour, markersize=6)
+                axes.annotate(
+                    f"{score.value * 100:.2f}",
+                    (score.value * 100, number),
+                    xytext=(0, 7),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                )
+        axes.set_title({"token_accuracy": "all words", "unseen_word_accuracy": "words unseen in training"}[metric])
+        axes.set_xlabel("accuracy, %")
+        axes.margins(x=0.08)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        _quiet(axes, grid="x")
+        _rows_downwards(axes, systems)
+    return figure
+
+
+def plot_gains(verdicts: Sequence[Verdict]) -> Figure:
+    """Every verdict's gain over its baseline with its interval, around the line of no gain.
+
+    Args:
+        verdicts: in the order to draw them, top first.
+
+    Returns:
+        The figure.
+    """
+    figure = _figure(7.2, 0.5 * len(verdicts) + 1.4)
+    axes = figure.add_subplot()
+    axes.axvline(0, color="#333333", linewidth=1)
+    several = len({(verdict.split, verdict.metric) for verdict in verdicts}) > 1
+    labels = []
+    for number, verdict in enumerate(verdicts):
+        colour = _VERDICT_COLOURS[verdict.verdict]
+        axes.plot([verdict.low * 100, verdict.high * 100], [number, number], color=colour, linewidth=2)
+        axes.plot(verdict.gain * 100, number, "s", color=colour, markersize=6)
+        axes.annotate(
+            f"{points(verdict.gain)}  {verdict.verdict}, {p_text(verdict.p_value)}",
+            (verdict.gain * 100, number),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )
+        metric = {"token_accuracy": "all words", "unseen_word_accuracy": "unseen words"}.get(
+            verdict.metric, METRIC_NAMES.get(verdict.metric, verdict.metric)
+        )
+        labels.append(f"{verdict.system}\n{verdict.split.replace('_', ' ')}, {metric}" if several else verdict.system)
+    baselines = ", ".join(dict.fromkeys(verdict.baseline for verdict in verdicts))
+    axes.set_xlabel(_literal(f"gain over {baselines}, percentage points"))
+    axes.margins(x=0.25)  # room for the words above the outermost points
+    _quiet(axes, grid="x")
+    _rows_downwards(axes, labels)
+    return figure
+
+
+def plot_confusion_matrix(gold: TagLists, predicted: TagLists, *, max_tags: int = 20) -> Figure:
+    """Which tag is taken for which: each row a gold tag, in percent of its words; colour for the errors only.
+
+    The tags with most errors (missed or wrongly given) are shown, the others pooled as "other". On the diagonal, which
+    would outshine all errors, the share that is right is written without colour.
+
+    Args:
+        gold: one list of gold tags per sentence.
+        predicted: one list of predicted tags per sentence, of the same lengths.
+        max_tags: tags to show.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: the number of sentences or words differs.
+    """
+    tags, counts = confusion_matrix(gold, predicted)
+    pooled = len(tags) > max_tags
+    if pooled:
+        wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+        kept = sorted(np.argsort(-wrong, kind="stable")[:max_tags])
+        pool = np.zeros((len(tags), len(kept) + 1), dtype=counts.dtype)  # which column each tag goes to
+        pool[:, -1] = 1
+        for column, tag in enumerate(kept):
+            pool[tag] = 0
+            pool[tag, column] = 1
+        counts, tags = pool.T @ counts @ pool, [*(tags[tag] for tag in kept), "other"]
+    sums = counts.sum(axis=1, keepdims=True)
+    shares = 100 * counts / np.maximum(sums, 1)  # a tag that the gold never has is a row of zeros
+    errors = shares.copy()
+    np.fill_diagonal(errors, 0)
+
+    size = 0.44 * len(tags) + 2.2
+    figure = _figure(size, size - 1.0)
+    axes = figure.add_subplot()
+    image = axes.imshow(errors, cmap="Blues", vmin=0, vmax=max(float(errors.max(initial=0)), 1.0))
+    for row in range(len(tags)):
+        for column in range(len(tags)):
+            share = shares[row, column]
+            if share < 0.5 or (pooled and row == column == max_tags):  # among the others, right and wrong are mixed
+                continue
+            dark = errors[row, column] > 0.6 * errors.max()
+            axes.text(
+                column,
+                row,
+                f"{share:.0f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="#999999" if row == column else ("white" if dark else "black"),
+            )
+    labels = [_literal(tag) for tag in tags]
+    axes.set_xticks(range(len(tags)), labels, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(tags)), labels, fontsize=8)
+    axes.tick_params(length=0)
+    axes.set_xlabel("predicted tag")
+    axes.set_ylabel("gold tag")
+    axes.set_title("percent of each gold tag's words", fontsize=9, loc="left")
+    figure.colorbar(image, ax=axes, shrink=0.6, label="errors, % of row")
+    return figure
+
+
+def plot_coverage(coverage: Sequence[Mapping[str, Any]], *, max_rows: int = 20) -> Figure:
+    """How the vectors' words cover the text: per split, domain and tag, the share of tokens found by each fallback.
+
+    Args:
+        coverage: rows with `group` (`split`, `domain`, `tag`), `name`, `tokens` and `token_share` (fraction by
+            fallback).
+        max_rows: rows per group; beyond it those with most tokens not found are shown.
+
+    Returns:
+        The figure.
+    """
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in coverage:
+        groups.setdefault(row["group"], []).append(row)
+    titles = {}
+    for group, rows in groups.items():
+        titles[group] = f"by {group}"
+        if len(rows) > max_rows:
+            titles[group] = f"by {group}: the {max_rows} of {len(rows)} with most tokens not found"
+            missing = sorted(rows, key=lambda row: -row["tokens"] * row["token_share"].get(_NOT_FOUND, 0.0))
+            groups[group] = missing[:max_rows]
+    found_by = list(dict.fromkeys(name for row in coverage for name, share in row["token_share"].items() if share > 0))
+    heights = [0.3 * len(rows) + 0.55 for rows in groups.values()]
+    figure = _figure(7.6, sum(heights) + 1.0)
+    panels = np.atleast_1d(figure.subplots(len(groups), 1, sharex=True, height_ratios=heights))
+    for axes, (group, rows) in zip(panels, groups.items(), strict=True):
+        start = np.zeros(len(rows))
+        for number, name in enumerate(found_by):
+            shares = np.array([100 * row["token_share"].get(name, 0.0) for row in rows])
+            last = name == _NOT_FOUND
+            colour = "white" if last else _FOUND_COLOURS[number % len(_FOUND_COLOURS)]
+            axes.barh(
+                range(len(rows)),
+                shares,
+                left=start,
+                height=0.72,
+                color=colour,
+                edgecolor="#555555" if last else "white",
+                linewidth=0.4,
+                hatch="////" if last else None,
+                label=name,
+            )
+            start += shares
+        for number, row in enumerate(rows):
+            missing_share = 100 * row["token_share"].get(_NOT_FOUND, 0.0)
+            axes.text(101, number, f"{missing_share:.1f} % of {row['tokens']:,}", va="center", fontsize=7.5)
+        axes.set_title(titles[group], loc="left", fontsize=9)
+        axes.set_xlim(0, 100)
+        axes.tick_params(axis="x", labelsize=8)
+        _quiet(axes, grid=None)
+        _rows_downwards(axes, [str(row["name"]) for row in rows], size=8)
+    panels[-1].set_xlabel("tokens, %  (at the right: share not found, of how many tokens)", fontsize=8)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=max(len(labels), 1), frameon=False, fontsize=8)
+    return figure
+
+
+def write_plots(
+    folder: str | Path,
+    *,
+    history: Sequence[Mapping[str, Any]] = (),
+    predictions: Sequence[Predictions] = (),
+    scores: Sequence[Score] = (),
+    verdicts: Sequence[Verdict] = (),
+    coverage: Sequence[Mapping[str, Any]] = (),
+    best_system: str | None = None,
+    score: str = "score",
+) -> dict[str, Path]:
+    """Write every picture that the data allows, as PNG, each whole or not at all.
+
+    Args:
+        folder: where to; `RunFolder.plots`.
+        history: rows for `plot_learning_curves`.
+        predictions: of which `best_system`'s go to the confusion matrix, all seeds together.
+        scores: for `plot_scores`, one picture per test split.
+        verdicts: for `plot_gains`.
+        coverage: rows for `plot_coverage`.
+        best_system: whose confusions to show; None shows none.
+        score: the development score's name in the history rows.
+
+    Returns:
+        The files by caption, in the order to show them.
+
+    Raises:
+        InputError: the folder can't be written.
+    """
+    folder = Path(folder)
+    systems = list(dict.fromkeys(own.system for own in scores))
+    figures: dict[str, tuple[str, Figure]] = {}  # file name -> caption, figure
+    if verdicts:
+        caption = "Gain of each system, with the interval over test sentences; left of the line it does harm."
+        figures["gains.png"] = caption, plot_gains(verdicts)
+    splits = [split for split in dict.fromkeys(own.split for own in scores) if split not in SELECTION_SPLITS]
+    for split in splits:
+        caption = f"Accuracy on {split.replace('_', ' ')}: mean over the seeds with its interval; a tick for each seed."
+        figures[f"scores_{split}.png"] = caption, plot_scores(scores, split=split)
+    if any(row.get(score) is not None for row in history):
+        caption = "Accuracy on development data after each epoch: mean over the seeds, band from worst to best seed."
+        figures["learning_curves.png"] = caption, plot_learning_curves(history, score=score, systems=systems)
+    by_split: dict[str, list[Predictions]] = {}
+    for part in predictions:
+        if part.system == best_system and part.split not in SELECTION_SPLITS:
+            by_split.setdefault(part.split, []).append(part)
+    for split, parts in by_split.items():
+        gold = [tags for part in parts for tags in part.gold]
+        predicted = [tags for part in parts for tags in part.predicted]
+        caption = f"What {best_system} takes for what on {split.replace('_', ' ')}, all seeds together."
+        figures[f"confusion_{split}.png"] = caption, plot_confusion_matrix(gold, predicted)
+    if coverage:
+        figures["coverage.png"] = (
+            "How much of the text the word vectors know, and by which fallback.",
+            plot_coverage(coverage),
+        )
+    for name, (_, figure) in figures.items():
+        with explain_write_errors(folder / name), write_whole(folder / name) as temporary:
+            figure.savefig(temporary, dpi=144, facecolor="white")
+    return {caption: folder / name for name, (caption, _) in figures.items()}
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _look(number: int) -> tuple[str, str]:
+    """Colour and marker of a system."""
+    return _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+
+
+def _quiet(axes: Axes, *, grid: Literal["both", "x"] | None = "both") -> None:
+    """Nothing drawn that tells nothing."""
+    axes.spines[["top", "right"]].set_visible(False)
+    if grid is not None:
+        axes.grid(axis=grid, color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+
+
+def _rows_downwards(axes: Axes, labels: Sequence[str], size: float = 9) -> None:
+    """Label the rows 0, 1, ... and put the first on top, with room above it for its number."""
+    axes.set_yticks(range(len(labels)), [_literal(label) for label in labels], fontsize=size)
+    axes.set_ylim(len(labels) - 0.4, -0.75)
+    axes.tick_params(axis="y", length=0)
+
+
+def _literal(text: str) -> str:
+    """Text as it stands: tags such as PRP$ are no formulas."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,41 @@
+"""The averaged perceptron tagger, the classic reference without any network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nlptransfer.training.seeding import seeded
+
+
+class PerceptronTagger:
+    """nltk's greedy averaged perceptron (Collins 2002; Honnibal 2013), trained on one's own sentences.
+
+    It looks at words, suffixes, neighbours and the two tags before, and knows no vectors.
+
+    Args:
+        iterations: passes over the training sentences.
+
+    Example:
+        >>> tagger = PerceptronTagger().fit([["The", "bank"]], [["DT", "NN"]], seed=0)
+        >>> tagger.predict([["The", "bank"]])
+        [['DT', 'NN']]
+    """
+
+    def __init__(self, *, iterations: int = 5) -> None:
+        from nltk.tag.perceptron import PerceptronTagger as NltkTagger
+
+        self.iterations = iterations
+        self._tagger = NltkTagger(load=False)
+
+    def fit(self, sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[str]], *, seed: int) -> PerceptronTagger:
+        """Train on `sentences` and their `tags`; `seed` orders the sentences of each pass."""
+        pairs = [
+            list(zip(words, labels, strict=True)) for words, labels in zip(sentences, tags, strict=True) if len(words)
+        ]
+        with seeded(seed):  # nltk shuffles with Python's global generator
+            self._tagger.train(pairs, nr_iter=self.iterations)
+        return self
+
+    def predict(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """One tag per word."""
+        return [[tag for _, tag in self._tagger.tag(list(words))] for words in sentences]

@@ -1,0 +1,193 @@
+"""Model folders: safetensors and JSON only, checked against their own digests when they are read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import nlptransfer
+from nlptransfer.errors import InputError
+from nlptransfer.files import write_folder_whole, write_json, write_text
+
+CONFIG = "config.json"
+CARD = "README.md"
+MODEL_TYPES = {"recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger")}
+"""What `load` can load: the model type in config.json -> module and class, which has `from_pretrained`."""
+
+
+def load(folder: str | Path) -> Any:
+    """Load a saved model, whatever its kind, ready to predict.
+
+    Args:
+        folder: a model folder, or a run folder with one named ``model`` in it.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
+    Raises:
+        InputError: the folder is no model folder, or one of its files is missing or was altered.
+
+    Example:
+        >>> nlptransfer.load("runs/pos_tagging/model").predict([["The", "bank", "raised", "rates"]])
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).exists() and (folder / "model" / CONFIG).exists():
+        folder = folder / "model"
+    config = read_config(folder)
+    module, name = MODEL_TYPES.get(config["model_type"], (None, None))
+    if module is None or name is None:
+        raise InputError(
+            "this model type is not known to this version",
+            where=folder / CONFIG,
+            expected=" or ".join(MODEL_TYPES),
+            found=repr(config["model_type"]),
+            remedy=f"Load it with the nlptransfer that wrote it: {config.get('version', 'version not stated')}.",
+        )
+    return getattr(import_module(module), name).from_pretrained(folder)
+
+
+def write_model_folder(
+    folder: str | Path,
+    *,
+    model_type: str,
+    config: dict[str, Any],
+    tensors: dict[str, dict[str, torch.Tensor]],
+    documents: dict[str, Any],
+    card: str,
+) -> None:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        folder: where; an older model there is replaced.
+        model_type: a key of `MODEL_TYPES`.
+        config: what the model is built from.
+        tensors: name of a safetensors file, without its ending -> its tensors.
+        documents: name of a JSON file, without its ending -> its content.
+        card: the text of the model card.
+    """
+    with write_folder_whole(folder) as temporary:
+        for name, named_tensors in tensors.items():
+            save_file({key: value.contiguous() for key, value in named_tensors.items()}, _safetensors(temporary, name))
+        for name, content in documents.items():
+            write_json(temporary / f"{name}.json", content)
+        write_text(temporary / CARD, card)
+        digests = {path.name: _digest(path) for path in sorted(temporary.iterdir()) if path.name != CARD}
+        whole = {"model_type": model_type, "version": nlptransfer.__version__, **config, "files": digests}
+        write_json(temporary / CONFIG, whole)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read config.json and check that each file it names is there, unaltered.
+
+    Raises:
+        InputError: a file is missing, altered or unreadable; it says which.
+    """
+    folder = Path(folder)
+    remedy = "Copy the model folder again from where it was written, or train the model again."
+    if not folder.is_dir():
+        raise InputError("there is no such model folder", where=folder, remedy="Check the path given to --model.")
+    if not (folder / CONFIG).exists():
+        raise InputError(
+            f"the folder has no {CONFIG}, so it is not a model folder",
+            where=folder,
+            expected=f"{CONFIG}, *.safetensors and *.json as written by save_pretrained",
+            found=", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing",
+            remedy=remedy,
+        )
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        files = dict(config["files"])
+        _ = config["model_type"]
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"this is not JSON ({error.msg})", where=folder / CONFIG, line=error.lineno, remedy=remedy
+        ) from error
+    except (UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "this is not the configuration of a model",
+            where=folder / CONFIG,
+            expected='the keys "model_type" and "files"',
+            found=f"{type(error).__name__}: {error}",
+            remedy=remedy,
+        ) from error
+    for name, digest in files.items():
+        if not (folder / name).exists():
+            raise InputError(f"the model folder lacks the file {name}", where=folder, remedy=remedy)
+        found = _digest(folder / name)
+        if found != digest:
+            raise InputError(
+                "the file was altered or cut short after it was written",
+                where=folder / name,
+                expected=f"content with digest {digest}",
+                found=f"{(folder / name).stat().st_size:,} bytes with digest {found}",
+                remedy=remedy,
+            )
+    return config
+
+
+def read_tensors(folder: str | Path, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file of a model folder, by name."""
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(_safetensors(Path(folder), name))
+    except SafetensorError as error:
+        raise InputError(f"this is not a safetensors file ({error})", where=_safetensors(Path(folder), name)) from error
+    return tensors
+
+
+def read_document(folder: str | Path, name: str) -> Any:
+    """The content of a JSON file of a model folder."""
+    return json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _safetensors(folder: Path, name: str) -> Path:
+    return folder / f"{name}.safetensors"
+
+
+def _digest(path: Path) -> str:
+    hasher = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def check_reload(folder: str | Path, sentences: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> None:
+    """Load a model folder in a fresh process and check that it predicts what the model in memory predicted.
+
+    Args:
+        folder: the model folder.
+        sentences: lists of words.
+        expected: what the model predicted for them before it was saved.
+
+    Raises:
+        RuntimeError: the fresh process failed, or predicts otherwise. The folder can't be trusted then.
+    """
+    program = (
+        "import json, sys, nlptransfer\nprint(json.dumps(nlptransfer.load(sys.argv[1]).predict(json.load(sys.stdin))))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        input=json.dumps([list(words) for words in sentences]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode != 0:
+        raise RuntimeError(f"{folder}: the saved model does not load in a fresh process:\n{process.stderr}")
+    predicted = json.loads(process.stdout)
+    for number, (found, wanted) in enumerate(zip(predicted, expected, strict=True)):
+        if found != list(wanted):
+            raise RuntimeError(
+                f"{folder}: loaded in a fresh process the model tags sentence {number} as {found}; "
+                f"before it was saved it said {list(wanted)}"
+            )

@@ -1,0 +1,456 @@
+"""Part-of-speech tagging: do pretrained word vectors help my recurrent tagger, frozen or fine-tuned?
+
+The same network is trained with random embeddings (the baseline), with pretrained vectors frozen, and with pretrained
+vectors fine-tuned; the averaged perceptron stands beside them as a reference. Each ends in a verdict against the
+baseline, in this domain and, with --target, in another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nlptransfer.recipes.running import run_recipe
+from nlptransfer.recipes.settings import RunSettings, settings_to_dict
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from datasets import Dataset
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from nlptransfer.embeddings.word_vectors import WordVectors
+    from nlptransfer.experiments import Cell
+    from nlptransfer.models.tagger import RecurrentTagger
+    from nlptransfer.types import Batch
+
+BASELINE = "random"
+TOKENS = "token_accuracy"
+USUAL = "treebank"
+WEIGHTS = "weights.safetensors"
+QUESTION = "Do pretrained word vectors help a recurrent tagger, frozen or fine-tuned, and by how much?"
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """What can be set; `nlptransfer pos_tagging --help` shows it."""
+
+    train_data: str | None = None
+    """Corpus name or file to train on. Default: the NLTK treebank, or where it can't be had the synthetic corpus."""
+    dev_data: str | None = None
+    """Corpus to choose the epoch and the best system on. Default: its own split, else a part of it."""
+    test_data: str | None = None
+    """Corpus to test on. Default: its own split, else a part of it."""
+    target: str | None = None
+    """Corpus of another domain, for testing only. Its test split is used where it has splits."""
+    data_dir: str | None = None
+    """Folder to look for corpora in, before those of NLPTRANSFER_DATA."""
+    tag_column: str | None = None
+    """Which tags to learn: upos or xpos of CoNLL-U, or the name of a column. Default: upos, or tags."""
+    tagset: Literal["universal"] | None = None
+    """Map Penn, Brown and chat tags to the 12 universal ones, so that two corpora share one label set."""
+    traces: bool = True
+    """Keep the treebank's -NONE- tokens, as the public tables do; they are easy and flatter every score."""
+    unseen_tags: Literal["error", "count_as_wrong"] = "error"
+    """What to do about a tag in dev, test or target data that never occurs in training."""
+    dev_fraction: float = 0.15
+    """Share of the training sentences to develop on, where no development data is given."""
+    test_fraction: float = 0.15
+    """Share of all sentences to test on, where no test data is given; cut off first."""
+    split_seed: int = 4
+    """Seed of these two cuts."""
+
+    systems: tuple[Literal["random", "frozen", "finetuned", "perceptron"], ...] = (
+        "random",
+        "frozen",
+        "finetuned",
+        "perceptron",
+    )
+    """What to train: random embeddings, vectors frozen, vectors fine-tuned, the averaged perceptron."""
+    vectors: str = "auto"
+    """Word vectors: a file, gensim:NAME, train (word2vec on the training text), or auto: GoogleNews where at hand."""
+    embedding_dim: int = 100
+    """Size of vectors that are trained here; otherwise the file decides, for random embeddings too."""
+    unseen: Literal["random", "mean", "zero"] = "random"
+    """What a training word without a vector starts from."""
+    fallbacks: tuple[str, ...] = ("lower case", "unicode form", "digits folded", "subwords")
+    """How a word may be found among the vectors beside its exact form."""
+    keep_vectors: int = 100_000
+    """How many of the file's first words the saved model knows beside its training words."""
+
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    """Kind of recurrent layer."""
+    hidden_dim: int = 128
+    """Units per direction."""
+    num_layers: int = 1
+    """Recurrent layers."""
+    bidirectional: bool = True
+    """Read each sentence in both directions."""
+    characters: Literal["none", "cnn", "lstm"] = "cnn"
+    """Encoder of each word's spelling."""
+    character_dim: int = 64
+    """Features from the spelling."""
+    head: Literal["softmax", "crf"] = "softmax"
+    """Decide each tag for itself, or whole sequences."""
+    dropout: float = 0.5
+    """Share of features dropped in training."""
+    word_dropout: float = 0.25
+    """How readily a rare training word is read as unknown: with probability w / (w + count)."""
+    max_length: int = 256
+    """Tokens read at once; longer sentences are windowed, and no word is dropped."""
+    padded_length: int = 50
+    """Positions per sentence in padded_accuracy, the figure that counts padding as right."""
+
+    epochs: int = 20
+    """Passes over the training data, at most."""
+    batch_size: int = 32
+    """Sentences per step."""
+    learning_rate: float = 2e-3
+    """Of AdamW, at its highest."""
+    weight_decay: float = 0.0
+    """Of AdamW."""
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    """How the learning rate falls over the run."""
+    max_gradient_norm: float = 5.0
+    """Gradients are scaled down to this norm."""
+    patience: int = 5
+    """Stop after so many epochs without a better development accuracy."""
+
+
+def run(settings: Settings) -> None:
+    """Train every system under every seed, compare, save the best, report."""
+    from nlptransfer.data.tagging_splits import load_splits
+    from nlptransfer.embeddings.coverage import coverage_report
+    from nlptransfer.embeddings.find_vectors import find_word_vectors
+    from nlptransfer.evaluation.model_card import model_card
+    from nlptransfer.evaluation.run_folder import open_run_folder
+    from nlptransfer.evaluation.verdict import best_system, compare_with_baseline, score_predictions
+    from nlptransfer.experiments import run_cell
+    from nlptransfer.models.saving import check_reload
+    from nlptransfer.recipes.finishing import finish_run
+    from nlptransfer.training.devices import make_accelerator
+
+    started = time.perf_counter()
+    accelerator = make_accelerator(settings.device, settings.precision)
+
+    # 1. The data. Labels of dev choose epochs and the system that is saved; those of test and target only score.
+    splits, warnings = load_splits(
+        settings.train_data,
+        dev_data=settings.dev_data,
+        test_data=settings.test_data,
+        target=settings.target,
+        dev_fraction=settings.dev_fraction,
+        test_fraction=settings.test_fraction,
+        seed=settings.split_seed,
+        unseen_tags=settings.unseen_tags,
+        data_dir=settings.data_dir,
+        tag_column=settings.tag_column,
+        tagset=settings.tagset,
+        traces=settings.traces,
+    )
+    invented = bool(warnings) or str(settings.train_data).startswith("synthetic")
+
+    # 2. The vectors, and how much of each split they know.
+    vectors, notes = find_word_vectors(
+        "synthetic" if invented and settings.vectors == "auto" else settings.vectors,
+        sentences=splits["train"]["tokens"][:],
+        dim=settings.embedding_dim,
+        seed=settings.split_seed,
+        data_dir=settings.data_dir,
+    )
+    warnings += notes
+    coverage = coverage_report(vectors, splits, fallbacks=settings.fallbacks)
+    if settings.dry_run:
+        print_forecast(settings, splits, vectors, coverage, accelerator, warnings)
+        return
+
+    # 3. Every system under every seed: the same network, the same batches, other embeddings.
+    if accelerator.is_main_process:
+        folder = open_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
+    accelerator.wait_for_everyone()
+    cells = {
+        (system, seed): run_cell(
+            settings.output_dir / "cells" / f"{system}-{seed}",
+            lambda cell, system=system, seed=seed: train_system(
+                settings, system, seed, splits, vectors, accelerator, cell
+            ),
+            write=accelerator.is_main_process,
+        )
+        for seed in settings.seeds
+        for system in settings.systems
+    }
+    if not accelerator.is_main_process:
+        return
+
+    # 4. Scores, and a verdict on each system against random embeddings.
+    predictions = [part for cell in cells.values() for part in cell.predictions]
+    history = [row for cell in cells.values() for row in cell.history]
+    words = {word for sentence in splits["train"]["tokens"][:] for word in sentence}
+    scoring: dict[str, Any] = {"training_words": words, "max_length": settings.padded_length, "seed": 0}
+    scores = score_predictions(predictions, **scoring)
+    verdicts = []
+    if BASELINE in settings.systems:
+        metrics = ("token_accuracy", "unseen_word_accuracy")
+        verdicts = compare_with_baseline(predictions, BASELINE, metrics=metrics, **scoring)
+    signature = describe_run(settings, splits, vectors)
+
+    # 5. The best network on development data is saved, and must predict the same in a fresh process.
+    networks = [score for score in scores if score.system != "perceptron"]
+    if networks:
+        best = best_system(networks)
+        dev = [score for score in networks if (score.system, score.split, score.metric) == (best, "dev", TOKENS)]
+        seed = max((score for score in dev if score.seed is not None), key=lambda score: score.value).seed
+        assert seed is not None
+        tagger = build_tagger(settings, best, seed, splits["train"], vectors)
+        load_weights(tagger, settings.output_dir / "cells" / f"{best}-{seed}")
+        card = model_card(
+            title=f"Part-of-speech tagger ({best} embeddings)",
+            system=best,
+            seed=seed,
+            summary=f"A recurrent tagger with {len(tagger.tags)} tags, trained on {settings.train_data or USUAL}.",
+            scores=scores,
+            verdicts=verdicts,
+            signature=signature,
+            notes=["Loaded in a fresh process it predicted the same as before it was saved.", *warnings],
+        )
+        tagger.save_pretrained(folder.model, card=card)
+        sentences = splits["dev"]["tokens"][:200]
+        check_reload(folder.model, sentences, tagger.predict(sentences))
+
+    # 6. The run folder: predictions, history, plots, report, metrics.
+    seconds = {f"{system}, seed {seed}": cell.seconds for (system, seed), cell in cells.items()}
+    finish_run(
+        folder,
+        recipe="pos_tagging",
+        title="Part-of-speech tagging",
+        question=QUESTION,
+        settings=settings_to_dict(settings),
+        signature=signature,
+        scores=scores,
+        verdicts=verdicts,
+        predictions=predictions,
+        history=history,
+        coverage=coverage,
+        best_system=best if networks else settings.systems[0],
+        seconds={**seconds, "total": time.perf_counter() - started},
+        warnings=warnings,
+    )
+
+
+def train_system(
+    settings: Settings,
+    system: str,
+    seed: int,
+    splits: Mapping[str, Dataset],
+    vectors: WordVectors,
+    accelerator: Accelerator,
+    folder: Path,
+) -> Cell:
+    """Train one system under one seed, and let it predict every split but the training data."""
+    from safetensors.torch import save_file
+    from tqdm import tqdm
+
+    from nlptransfer.data.batching import Batches
+    from nlptransfer.data.splits import tag_names
+    from nlptransfer.evaluation.predictions import Predictions
+    from nlptransfer.experiments import Cell
+    from nlptransfer.files import write_whole
+    from nlptransfer.models.perceptron import PerceptronTagger
+    from nlptransfer.training import schedules
+    from nlptransfer.training.loop import train
+
+    started = time.perf_counter()
+    tokens, labels = splits["train"]["tokens"][:], splits["train"]["tags"][:]
+    history: list[dict[str, Any]] = []
+
+    def tell(row: Mapping[str, Any]) -> None:
+        history.append({"system": system, "seed": seed, **row})
+        tqdm.write(
+            f"{system}, seed {seed}, epoch {row['epoch']} of {settings.epochs}: loss {row['loss']:.4f}, "
+            f"dev accuracy {row['score']:.4f}, {row['seconds']:.1f} s"
+        )
+
+    model: PerceptronTagger | RecurrentTagger
+    if system == "perceptron":
+        names = tag_names(splits["train"])
+        model = PerceptronTagger().fit(tokens, [[names[label] for label in sentence] for sentence in labels], seed=seed)
+    else:
+        model = build_tagger(settings, system, seed, splits["train"], vectors).to(accelerator.device)
+        dev = model.encode(splits["dev"]["tokens"][:], splits["dev"]["tags"][:])
+        optimizer = make_optimizer(settings, model)
+        train(
+            model,
+            tagging_step,
+            Batches(
+                model.encode(tokens, labels), batch_size=settings.batch_size, max_length=settings.max_length, seed=seed
+            ),
+            optimizer,
+            epochs=settings.epochs,
+            seed=seed,
+            evaluate=lambda: float((model.predict_ids(dev) == dev.labels).mean()),
+            schedule=getattr(schedules, settings.schedule),
+            max_gradient_norm=settings.max_gradient_norm,
+            patience=settings.patience,
+            checkpoint=folder / "checkpoint.pt",
+            resume=True,
+            accelerator=accelerator,
+            on_epoch=tell,
+            description=f"{system}, seed {seed}",
+        )
+        if accelerator.is_main_process:
+            with write_whole(folder / WEIGHTS) as temporary:
+                save_file(model.state_dict(), temporary)
+            (folder / "checkpoint.pt").unlink()
+    predictions = []
+    for split, data in splits.items():
+        if split != "train":
+            names, sentences = tag_names(data), data["tokens"][:]
+            gold = [[names[label] for label in sentence] for sentence in data["tags"][:]]
+            predictions.append(Predictions(system, split, seed, sentences, gold, model.predict(sentences)))
+    return Cell(predictions, history, time.perf_counter() - started)
+
+
+def tagging_step(model: RecurrentTagger, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """The step of `train`: the mean negative log-likelihood per token."""
+    return {"loss": model.loss(model(batch), batch)}
+
+
+def make_optimizer(settings: Settings, model: RecurrentTagger) -> Optimizer:
+    """AdamW over what is trained; frozen embeddings are left out."""
+    from torch.optim import AdamW
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+
+
+def build_tagger(
+    settings: Settings, system: str, seed: int, train_split: Dataset, vectors: WordVectors
+) -> RecurrentTagger:
+    """The network, the same for every system but for its embedding; before training, or to load weights into."""
+    import numpy as np
+    import torch
+
+    from nlptransfer.data.splits import tag_names
+    from nlptransfer.data.vocabulary import BOUNDARIES, RESERVED, Vocabulary, count_entries
+    from nlptransfer.embeddings.embedding_layer import make_embedding, make_random_embedding
+    from nlptransfer.embeddings.packed_vectors import first_words
+    from nlptransfer.models.tagger import RecurrentTagger, TaggerShape
+    from nlptransfer.training.seeding import seeded
+
+    counts = count_entries(train_split["tokens"][:])
+    words = Vocabulary(list(counts))
+    generator = torch.Generator().manual_seed(seed)
+    if system == BASELINE:
+        embedding = make_random_embedding(words, vectors.dim, generator=generator)
+    else:
+        embedding = make_embedding(
+            vectors,
+            words,
+            trainable=system == "finetuned",
+            unseen=settings.unseen,
+            fallbacks=settings.fallbacks,
+            generator=generator,
+        )
+    shape = TaggerShape(
+        cell=settings.cell,
+        hidden_dim=settings.hidden_dim,
+        num_layers=settings.num_layers,
+        bidirectional=settings.bidirectional,
+        characters=settings.characters,
+        character_dim=settings.character_dim,
+        head=settings.head,
+        dropout=settings.dropout,
+        word_dropout=settings.word_dropout,
+        max_length=settings.max_length,
+        context=min(16, settings.max_length // 4),
+        fallbacks=settings.fallbacks,
+    )
+    with seeded(seed):
+        return RecurrentTagger(
+            words,
+            Vocabulary([*BOUNDARIES, *count_entries(counts)]),
+            tag_names(train_split),
+            embedding,
+            shape,
+            vectors=None if system == BASELINE else first_words(vectors, settings.keep_vectors),
+            counts=np.array([0] * len(RESERVED) + list(counts.values())),
+            metadata={"tag_column": settings.tag_column or ("upos" if settings.tagset else None)},
+        )
+
+
+def describe_run(settings: Settings, splits: Mapping[str, Dataset], vectors: WordVectors) -> dict[str, Any]:
+    """What the numbers rest on; part of every file that holds them."""
+    sizes = {
+        split: f"{len(data)} sentences, {sum(map(len, data['tokens'][:]))} words" for split, data in splits.items()
+    }
+    return {
+        "train_data": settings.train_data or USUAL,
+        **sizes,
+        "vectors": f"{vectors.source}, {len(vectors)} words of {vectors.dim} dimensions, digest {vectors.digest}",
+        "labels of train": "training",
+        "labels of dev": "choice of the epoch, of the best system and of the seed that is saved",
+        "labels of test and target": "final scores only",
+        "seeds": list(settings.seeds),
+        "intervals and p-values": "95 %, over sentences at the mean over seeds, 9,999 resamples, seed 0",
+    }
+
+
+def print_forecast(
+    settings: Settings,
+    splits: Mapping[str, Dataset],
+    vectors: WordVectors,
+    coverage: Sequence[Mapping[str, Any]],
+    accelerator: Accelerator,
+    warnings: Sequence[str],
+) -> None:
+    """What --dry_run says: data, coverage, parameters, time and memory. Nothing is trained, nothing written."""
+    from nlptransfer.data.batching import Batches
+    from nlptransfer.embeddings.coverage import format_coverage
+    from nlptransfer.training.forecast import forecast_bytes, forecast_seconds_per_epoch, parameter_groups
+
+    for name, value in describe_run(settings, splits, vectors).items():
+        print(f"{name}: {value}")
+    print(f"\n{format_coverage(coverage)}\n")
+    total = 0.0
+    train_split = splits["train"]
+    for system in settings.systems:
+        if system == "perceptron":
+            continue
+        model = build_tagger(settings, system, settings.seeds[0], train_split, vectors)
+        batches = Batches(
+            model.encode(train_split["tokens"][:], train_split["tags"][:]),
+            batch_size=settings.batch_size,
+            max_length=settings.max_length,
+            seed=settings.seeds[0],
+        )
+        groups = parameter_groups(model)
+        seconds = settings.epochs * forecast_seconds_per_epoch(model, tagging_step, batches, accelerator=accelerator)
+        total += seconds * len(settings.seeds)
+        parts = ", ".join(f"{group.name} {group.trained:,} of {group.parameters:,}" for group in groups)
+        print(
+            f"{system}: {len(batches)} batches per epoch, {batches.padding:.1%} padding; parameters trained: {parts}; "
+            f"about {seconds:.0f} s per seed for {settings.epochs} epochs and {forecast_bytes(groups) / 1e6:.0f} MB"
+        )
+    print(f"\nAbout {total:.0f} s for {len(settings.seeds)} seed(s), the perceptron left out.")
+    print(f"Would write settings, metrics, predictions, history, plots, report and model to {settings.output_dir}.")
+    print("\n".join(warnings))
+
+
+def load_weights(model: RecurrentTagger, folder: Path) -> None:
+    """Put the weights that a finished cell left behind into `model`."""
+    from safetensors.torch import load_file
+
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    model.eval()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the recipe from the command line."""
+    run_recipe(Settings, run, argv)
+
+
+if __name__ == "__main__":
+    main()

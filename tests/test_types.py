@@ -1,0 +1,84 @@
+"""A batch moves and divides without losing an item or a word's spelling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nlptransfer.types import NO_LABEL, Batch
+
+
+def make_batch(items: int, time: int = 4, *, token_labels: bool = True) -> Batch:
+    """A batch in which every number says where it came from."""
+    ids = torch.arange(items * time).reshape(items, time) + 2
+    return Batch(
+        input_ids=ids,
+        mask=torch.ones(items, time, dtype=torch.bool),
+        labels=ids * 10 if token_labels else ids[:, 0] * 10,
+        weights=torch.arange(items).float(),
+        characters=torch.arange(21).reshape(7, 3),
+        character_rows=ids % 7,
+        unseen_vectors=torch.randn(5, 3),
+    )
+
+
+@pytest.mark.parametrize("items", [2, 3, 4, 5, 7, 8])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("token_labels", [True, False])
+def test_the_parts_of_a_batch_hold_each_item_once(items: int, count: int, token_labels: bool) -> None:
+    if items < count:
+        pytest.skip("not divided")
+    batch = make_batch(items, token_labels=token_labels)
+    parts = [batch.part(index, count) for index in range(count)]
+    for name in ("input_ids", "mask", "labels", "weights", "character_rows"):
+        together = torch.cat([getattr(part, name) for part in parts])
+        assert len(together) == items
+    rows = torch.cat([part.input_ids for part in parts])
+    order = rows[:, 0].argsort()
+    assert torch.equal(rows[order], batch.input_ids)
+    labels = torch.cat([part.labels for part in parts if part.labels is not None])[order]
+    assert batch.labels is not None and torch.equal(labels, batch.labels)
+    assert sum(part.num_labels() for part in parts) == batch.num_labels()
+    assert max(len(part.input_ids) for part in parts) - min(len(part.input_ids) for part in parts) <= 1
+
+
+def test_a_part_keeps_an_items_facts_together() -> None:
+    batch = make_batch(5)
+    part = batch.part(1, 2)
+    assert torch.equal(part.input_ids, batch.input_ids[[1, 3]])
+    assert part.labels is not None and torch.equal(part.labels, part.input_ids * 10)
+    assert part.character_rows is not None and torch.equal(part.character_rows, part.input_ids % 7)
+    assert part.weights is not None and part.weights.tolist() == [1.0, 3.0]
+
+
+def test_a_part_keeps_all_spellings_and_unseen_vectors_since_ids_point_into_them() -> None:
+    batch = make_batch(7)  # as many items as spellings: they must not be told apart by their size
+    part = batch.part(0, 2)
+    assert part.characters is batch.characters
+    assert part.unseen_vectors is batch.unseen_vectors
+
+
+def test_a_batch_with_fewer_items_than_parts_is_whole_in_each() -> None:
+    batch = make_batch(2)
+    assert all(torch.equal(batch.part(index, 3).input_ids, batch.input_ids) for index in range(3))
+
+
+def test_a_part_of_a_batch_without_labels_has_none() -> None:
+    batch = Batch(input_ids=torch.ones(4, 2, dtype=torch.long), mask=torch.ones(4, 2, dtype=torch.bool))
+    part = batch.part(1, 2)
+    assert part.labels is None and part.characters is None and part.num_labels() == 0
+
+
+def test_labels_are_counted_where_there_are_any() -> None:
+    labels = torch.tensor([[0, 5, NO_LABEL], [NO_LABEL, 1, 2]])
+    batch = Batch(input_ids=labels, mask=torch.ones(2, 3, dtype=torch.bool), labels=labels)
+    assert batch.num_labels() == int(np.sum(labels.numpy() != -100)) == 4
+
+
+def test_moving_takes_every_tensor_and_leaves_the_original() -> None:
+    batch = make_batch(3)
+    moved = batch.to("meta")
+    for name in ("input_ids", "mask", "labels", "weights", "characters", "character_rows", "unseen_vectors"):
+        assert getattr(moved, name).device.type == "meta"
+        assert getattr(batch, name).device.type == "cpu"
