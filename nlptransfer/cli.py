@@ -10,11 +10,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from nlptransfer import __version__
 from nlptransfer.errors import InputError
 from nlptransfer.recipes.running import errors_as_messages
+
+# https://universaldependencies.org/u/pos/; the column xpos takes any tag.
+_UNIVERSAL_TAGS = {
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN",
+    "PUNCT", "SCONJ", "SYM", "VERB", "X",
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -61,6 +67,14 @@ def find_recipes() -> dict[str, str]:
     return found
 
 
+def conllu_column(model: Any) -> Literal["upos", "xpos"]:
+    """The CoNLL-U column that the model's tags belong in: as its metadata says, else upos if all are universal tags."""
+    learned = model.metadata.get("tag_column")
+    if learned in ("upos", "xpos"):
+        return "upos" if learned == "upos" else "xpos"
+    return "upos" if set(model.tags) <= _UNIVERSAL_TAGS else "xpos"
+
+
 def predict(arguments: argparse.Namespace) -> None:
     """Tag a file, or standard input, with a saved model."""
     from nlptransfer import load
@@ -68,7 +82,7 @@ def predict(arguments: argparse.Namespace) -> None:
 
     with _opened_input(arguments.input) as source, _opened_output(arguments.output) as target:
         model = load(arguments.model)
-        column = arguments.column or model.metadata.get("tag_column") or "xpos"
+        column = arguments.column or conllu_column(model)
         with _progress_bar() as progress:
             tag_stream(
                 model.predict,
@@ -90,7 +104,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from nlptransfer.files import write_json
 
     model = load(arguments.model)
-    split, tokens, gold = _load_labelled(arguments, model.metadata.get("tag_column"))
+    split, tokens, gold = _load_labelled(arguments, conllu_column(model))
     predictions = Predictions(Path(arguments.model).name, split, 0, tokens, gold, model.predict(tokens))
     score = next(iter(score_predictions([predictions], seed=arguments.seed)))
     print(f"{arguments.data} ({split}): {len(tokens):,} sentences, {score.n:,} words")
@@ -196,9 +210,7 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace], None], Callable[[argparse
 }
 
 
-def _load_labelled(
-    arguments: argparse.Namespace, learned_column: str | None
-) -> tuple[str, list[list[str]], list[list[str]]]:
+def _load_labelled(arguments: argparse.Namespace, learned_column: str) -> tuple[str, list[list[str]], list[list[str]]]:
     """The split's name, and the words and tags of its sentences."""
     from nlptransfer.data.corpora import load_corpus
 

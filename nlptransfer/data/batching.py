@@ -204,7 +204,7 @@ class Batches:
             order = np.argsort(self._lengths * random.uniform(0.97, 1.03, len(self._lengths)), kind="stable")
             cuts = np.arange(0, len(order), self.batch_size)
             self._groups = [order[at : at + self.batch_size] for at in cuts]
-            random.shuffle(self._groups)  # type: ignore[arg-type]
+            random.shuffle(self._groups)
 
     @property
     def padding(self) -> float:

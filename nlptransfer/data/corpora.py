@@ -225,8 +225,8 @@ def _treebank_file(name: str, split: str, folders: list[Path]) -> Path:
     try:
         return fetching.fetch_treebank_file(name, split, folders[-1], base_url=fetching.UD_URL)
     except OSError as error:
-        known = {place.name for folder in folders if folder.parent.is_dir() for place in folder.parent.iterdir()}
-        known.update(fetching.TREEBANKS)
+        places = (place for folder in folders if folder.parent.is_dir() for place in folder.parent.iterdir())
+        known = {place.name for place in places if _split_files(place)} | set(fetching.TREEBANKS)
         close = [] if name in known else difflib.get_close_matches(name, sorted(known), cutoff=0.8)
         raise _not_to_be_had(
             f"ud:{name} ({split})",

@@ -78,8 +78,8 @@ def load_splits(
     for split, fraction in (("test", test_fraction), ("dev", dev_fraction)):
         if split not in parts:
             parts["train"], parts[split] = cut_corpus(parts["train"], fraction, seed=seed)
-    order = ("train", "dev", "test")
+    order = ["train", "dev", "test"]
     if target is not None:
         parts["source_test"] = parts.pop("test")
-        order = ("train", "dev", "source_test", "target_test")
+        order = ["train", "dev", "source_test", "target_test"]
     return align_tags({split: parts[split] for split in order}, unseen_tags=unseen_tags), warnings

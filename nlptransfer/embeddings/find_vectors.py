@@ -11,8 +11,8 @@ from nlptransfer.data.synthetic import make_tagged_vectors
 from nlptransfer.embeddings.train_vectors import train_word_vectors
 from nlptransfer.embeddings.word_vectors import WordVectors, read_word_vectors
 
-USUAL = "googlenews*"
-"""What ``auto`` looks for in the ``vectors`` folder of each data folder."""
+USUAL = "googlenews"
+"""How the files begin that ``auto`` looks for in the ``vectors`` folder of each data folder, in any case."""
 
 
 def find_word_vectors(
@@ -41,9 +41,8 @@ def find_word_vectors(
         InputError: there are no such vectors, or the file is faulty.
     """
     if name == "auto":
-        at_hand = sorted(
-            path for folder in data_folders(data_dir) for path in (folder / "vectors").glob(USUAL, case_sensitive=False)
-        )
+        files = [path for folder in data_folders(data_dir) for path in sorted((folder / "vectors").glob("*"))]
+        at_hand = [path for path in files if path.name.lower().startswith(USUAL)]
         if at_hand:
             return read_word_vectors(at_hand[0]), []
         note = (

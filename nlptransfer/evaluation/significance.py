@@ -153,7 +153,8 @@ def paired_permutation_test(
         permutation_type="samples",
         vectorized=True,
         n_resamples=num_resamples,
-        batch=_batch_size(len(differing)),
+        # scipy goes through the sentences in Python once a batch: below about 100 swaps at a time that takes over.
+        batch=max(100, _batch_size(len(differing))),
         alternative="two-sided",
         rng=np.random.default_rng(seed),
     )

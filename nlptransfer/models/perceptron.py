@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-
-from nlptransfer.training.seeding import seeded
 
 
 class PerceptronTagger:
@@ -32,8 +31,13 @@ class PerceptronTagger:
         pairs = [
             list(zip(words, labels, strict=True)) for words, labels in zip(sentences, tags, strict=True) if len(words)
         ]
-        with seeded(seed):  # nltk shuffles with Python's global generator
+        # nltk shuffles with Python's global generator, which is left as it was found.
+        state = random.getstate()
+        random.seed(seed)
+        try:
             self._tagger.train(pairs, nr_iter=self.iterations)
+        finally:
+            random.setstate(state)
         return self
 
     def predict(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:

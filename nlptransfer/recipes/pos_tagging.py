@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -170,18 +171,16 @@ def run(settings: Settings) -> None:
     # 3. Every system under every seed: the same network, the same batches, other embeddings.
     if accelerator.is_main_process:
         folder = open_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
+    if (settings.output_dir / "metrics.json").exists():
+        print(f"This run is complete: {settings.output_dir / 'report.html'}")
+        return
     accelerator.wait_for_everyone()
-    cells = {
-        (system, seed): run_cell(
-            settings.output_dir / "cells" / f"{system}-{seed}",
-            lambda cell, system=system, seed=seed: train_system(
-                settings, system, seed, splits, vectors, accelerator, cell
-            ),
-            write=accelerator.is_main_process,
-        )
-        for seed in settings.seeds
-        for system in settings.systems
-    }
+    cells = {}
+    for seed in settings.seeds:
+        for system in settings.systems:
+            run_system = partial(train_system, settings, system, seed, splits, vectors, accelerator)
+            cell_folder = settings.output_dir / "cells" / f"{system}-{seed}"
+            cells[system, seed] = run_cell(cell_folder, run_system, write=accelerator.is_main_process)
     if not accelerator.is_main_process:
         return
 
@@ -202,8 +201,7 @@ def run(settings: Settings) -> None:
     if networks:
         best = best_system(networks)
         dev = [score for score in networks if (score.system, score.split, score.metric) == (best, "dev", TOKENS)]
-        seed = max((score for score in dev if score.seed is not None), key=lambda score: score.value).seed
-        assert seed is not None
+        seed = max((score.value, score.seed) for score in dev if score.seed is not None)[1]
         tagger = build_tagger(settings, best, seed, splits["train"], vectors)
         load_weights(tagger, settings.output_dir / "cells" / f"{best}-{seed}")
         card = model_card(

@@ -137,7 +137,7 @@ def train(
                 for name, loss in losses.items():
                     sums[name] = sums.get(name, 0.0) + loss.detach()
                 bar.update()
-        row: dict[str, Any] = {"epoch": epoch + 1}
+        row = {"epoch": epoch + 1}
         for name, total in sums.items():
             row[name] = float(reduce(total, "mean")) / len(batches)
         if not torch.isfinite(torch.tensor(row["loss"])):

@@ -14,7 +14,7 @@ import torch
 def seeded(seed: int) -> Iterator[None]:
     """Within the block the global generators of Python, numpy and torch follow from `seed`; then they are as before.
 
-    For code of others that draws from global generators: layer initialisation in torch, nltk's perceptron.
+    For code of others that draws from global generators, such as layer initialisation in torch.
 
     Args:
         seed: from 0 to 2**32 - 1.

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import nlptransfer
 from nlptransfer.data.batching import Batches, encode_sentences
 from nlptransfer.data.vocabulary import Vocabulary
 from nlptransfer.errors import InputError
@@ -509,7 +510,8 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         port = str(probe.getsockname()[1])
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--module",
                "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, __file__, str(folder)]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # The tested package, also where it is not installed but stands in the working folder.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(nlptransfer.__file__).parents[1])}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return folder
