@@ -38,13 +38,17 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes the file private; give it the mode that a plain open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        open_to_others(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_to_others(path: Path) -> None:
+    """Give a file or folder the rights that a plain ``open`` or ``mkdir`` would have given it, not private ones."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -90,10 +94,9 @@ def write_folder_whole(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o777 & ~mask)
         yield temporary
+        for entry in [temporary, *temporary.rglob("*")]:
+            open_to_others(entry)
         if path.exists():
             # A folder can't be renamed over a filled one: the old one steps aside first.
             aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))

@@ -15,6 +15,10 @@ import pytest
 from nlptransfer.files import cache_folder, write_json, write_text, write_whole
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 def test_the_file_appears_only_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "scores.json"
     with write_whole(path) as temporary:
@@ -23,7 +27,7 @@ def test_the_file_appears_only_when_the_block_ends(tmp_path: Path) -> None:
         assert temporary.parent == path.parent, "a rename is whole only within one file system"
         assert temporary.suffix == ".json", "writers such as numpy.save go by the suffix"
     assert path.read_text() == "new"
-    assert os.listdir(path.parent) == ["scores.json"]
+    assert names_in(path.parent) == ["scores.json"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -34,13 +38,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: t
         temporary.write_text("ne")
         raise error
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["scores.json"]
+    assert names_in(tmp_path) == ["scores.json"]
 
 
 def test_a_failure_leaves_nothing_where_there_was_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), write_whole(tmp_path / "scores.json"):
         raise RuntimeError
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_a_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ def test_a_folder_in_the_files_place_is_an_error_and_stays(tmp_path: Path) -> No
     (path / "weights").write_text("old")
     with pytest.raises(OSError), write_whole(path) as temporary:
         temporary.write_text("new")
-    assert os.listdir(tmp_path) == ["model"]
+    assert names_in(tmp_path) == ["model"]
     assert (path / "weights").read_text() == "old"
 
 
@@ -89,7 +93,7 @@ def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert path.read_text() in texts
-    assert os.listdir(tmp_path) == ["scores.json"]
+    assert names_in(tmp_path) == ["scores.json"]
 
 
 def test_text_is_utf8_with_plain_newlines(tmp_path: Path) -> None:
@@ -103,7 +107,7 @@ def test_text_that_has_no_utf8_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "\ud800")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names_in(tmp_path) == ["a.txt"]
 
 
 def test_json_reads_back_as_it_was(tmp_path: Path) -> None:

@@ -69,20 +69,22 @@ def load_corpus(
 ) -> Dataset | DatasetDict:
     """Load a tagged corpus by name or by path.
 
-    ==============================  ===================================================================================
-    ``treebank``, ``nltk:treebank``  NLTK's sample of the Penn Treebank (Wall Street Journal)
-    ``nltk:brown``, ``nltk:brown/news+fiction``   Brown, whole or by genre; so also ``nltk:masc_tagged``
-    ``nltk:conll2000``              Wall Street Journal, with train and test
-    ``nltk:nps_chat``               chat-room posts
-    ``ud:UD_English-EWT``           any Universal Dependencies treebank, with its train, dev and test
-    ``synthetic``, ``synthetic:target``   `make_tagged_languages` with seed 0; plain ``synthetic`` is ``:source``
-    ``hub:owner/name``              the Hugging Face hub (``hub:owner/name/configuration`` where it has several)
-    ``mine.conllu``                 CoNLL-U
-    ``mine.conll .tsv .txt .pos``   a word per line, see `read_columns`
-    ``mine.jsonl .json .csv .parquet``   a sentence per row, see `read_table`
-    a folder                        of such files named for their split (``train.conllu``, ``x-dev.tsv``), or saved
-                                    by ``save_to_disk``
-    ==============================  ===================================================================================
+    Names:
+
+    - ``treebank`` or ``nltk:treebank``: NLTK's sample of the Penn Treebank (Wall Street Journal).
+    - ``nltk:brown``, ``nltk:brown/news+fiction``: Brown, whole or by genre; ``nltk:masc_tagged`` likewise.
+    - ``nltk:conll2000``: Wall Street Journal, with train and test. ``nltk:nps_chat``: posts from chat rooms.
+    - ``ud:UD_English-EWT``: any Universal Dependencies treebank, with its train, dev and test.
+    - ``synthetic``, ``synthetic:target``: 2,000 sentences of `make_tagged_languages` with seed 0; the first is the
+      source language.
+    - ``hub:owner/name``: the Hugging Face hub; ``hub:owner/name/configuration`` where there are several.
+
+    Paths:
+
+    - ``.conllu``: CoNLL-U, see `read_conllu`.
+    - ``.conll``, ``.tsv``, ``.txt``, ``.pos``: a word per line, see `read_columns`.
+    - ``.jsonl``, ``.json``, ``.csv``, ``.parquet``: a sentence per row, see `read_table`.
+    - a folder of such files named for their split (``train.conllu``, ``x-dev.tsv``), or saved by ``save_to_disk``.
 
     Text files may be gzipped (``.gz``). Named corpora are looked for in `data_dir`, in each folder of
     ``NLPTRANSFER_DATA``, in the user's cache, and for NLTK where NLTK looks itself; then they are fetched into the

@@ -102,6 +102,10 @@ _LANGUAGE_CODES = {
 # fmt: on
 
 
+class NotToBeHad(InputError):
+    """A corpus that is neither at hand nor to be fetched, though nothing is wrong with its name."""
+
+
 def data_folders(data_dir: str | Path | None = None) -> list[Path]:
     """The folders that hold corpora, in the order in which they are searched.
 

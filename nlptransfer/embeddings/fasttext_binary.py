@@ -9,13 +9,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nlptransfer.embeddings.subwords import Subwords
+from nlptransfer.embeddings.subwords import Subwords, composed_vectors
 from nlptransfer.embeddings.vector_formats import VectorFile, open_vector_file
 from nlptransfer.embeddings.word_forms import WantedWords
 from nlptransfer.errors import InputError
 
 _BLOCK = 1 << 20
-_ROWS = 4096
+# fastText gives the mark that it puts behind each line no n-grams.
 _END_OF_SENTENCE = "</s>"
 
 
@@ -36,20 +36,15 @@ class FastTextModel:
     def chunks(
         self, *, wanted: WantedWords | None = None, max_words: int | None = None
     ) -> Iterator[tuple[list[str], np.ndarray]]:
-        """The words and their full vectors (words, D): the mean of a word's own vector and those of its n-grams."""
-        kept = [row for row, word in enumerate(self.words[:max_words]) if wanted is None or word in wanted]
-        for start in range(0, len(kept), _ROWS):
-            rows = kept[start : start + _ROWS]
-            words = [self.words[row] for row in rows]
-            vectors = np.array(self.vectors[rows], dtype=np.float32)
-            if self.subwords is not None:
-                for vector, word in zip(vectors, words, strict=True):
-                    # fastText gives the end-of-sentence mark no n-grams.
-                    ngrams = self.subwords.hashes(word) if word != _END_OF_SENTENCE else ()
-                    if len(ngrams):
-                        vector += self.subwords.ngrams[ngrams].sum(axis=0)
-                        vector /= len(ngrams) + 1
-            yield words, vectors
+        """The words and their full vectors (words, D)."""
+        return composed_vectors(
+            self.words,
+            self.vectors,
+            self.subwords,
+            wanted=wanted,
+            max_words=max_words,
+            without_ngrams=_END_OF_SENTENCE,
+        )
 
 
 def read_fasttext_model(file: VectorFile) -> FastTextModel:

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from nlptransfer.embeddings.subwords import Subwords
+from nlptransfer.embeddings.subwords import Subwords, composed_vectors
 from nlptransfer.embeddings.vector_formats import VectorFile, open_vector_file
 from nlptransfer.embeddings.word_forms import WantedWords
 from nlptransfer.errors import InputError
-
-_ROWS = 4096
 
 # What a pickle of arrays calls. Each only builds an array, a type, or a number.
 _ARRAY_MODULES = (
@@ -112,9 +110,9 @@ def read_gensim_vectors(
     words = next(
         (attributes[name] for name in ("index_to_key", "index2word", "index2entity") if name in attributes), None
     )
-    vectors = _array(file.path, prefix, attributes, "vectors")
-    if vectors is None:
-        vectors = _array(file.path, prefix, attributes, "syn0")
+    # A FastText model leaves out "vectors", which follow from its own vectors of words and of n-grams.
+    arrays = (_array(file.path, prefix, attributes, name) for name in ("vectors", "vectors_vocab", "syn0"))
+    vectors = next((array for array in arrays if array is not None), None)
     if words is None or vectors is None or not all(isinstance(word, str) for word in words):
         raise InputError(
             "a Python pickle without word vectors",
@@ -138,16 +136,9 @@ def read_gensim_vectors(
             min_n=int(attributes["min_n"]),
             max_n=int(attributes["max_n"]),
         )
-    return _chunks(words, vectors, wanted, max_words), vectors.shape[1], subwords
-
-
-def _chunks(
-    words: list[str], vectors: np.ndarray, wanted: WantedWords | None, max_words: int | None
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    kept = [row for row, word in enumerate(words[:max_words]) if wanted is None or word in wanted]
-    for start in range(0, len(kept), _ROWS):
-        rows = kept[start : start + _ROWS]
-        yield [words[row] for row in rows], np.asarray(vectors[rows], dtype=np.float32)
+    composed = "vectors" in attributes or "vectors" in attributes.get("__numpys", ())
+    chunks = composed_vectors(words, vectors, None if composed else subwords, wanted=wanted, max_words=max_words)
+    return chunks, vectors.shape[1], subwords
 
 
 def _unpickle(file: VectorFile) -> Any:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from nlptransfer.embeddings.word_forms import WantedWords
+
+_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,3 +67,41 @@ class Subwords:
         if not len(held):
             return replace(self, ngrams=self.ngrams[:1].copy(), buckets=np.zeros(1, dtype=np.int64))
         return replace(self, ngrams=self.ngrams[held], buckets=held)
+
+
+def composed_vectors(
+    words: list[str],
+    own_vectors: np.ndarray,
+    subwords: Subwords | None,
+    *,
+    wanted: WantedWords | None = None,
+    max_words: int | None = None,
+    without_ngrams: str | None = None,
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """The vectors of listed words: the mean of a word's own vector u and those of its n-grams.
+
+        v(w) = (u(w) + sum over g in G(w) of z(hash(g) mod B)) / (1 + |G(w)|)
+
+    Args:
+        words: V words.
+        own_vectors: (V, D), u.
+        subwords: z, B and the lengths of n-grams; None for a model without them, where v = u.
+        wanted: keep only these words.
+        max_words: keep only words among the first so many.
+        without_ngrams: a word that has only its own vector.
+
+    Yields:
+        Words and their vectors (words, D) float32, in the same order.
+    """
+    kept = [row for row, word in enumerate(words[:max_words]) if wanted is None or word in wanted]
+    for start in range(0, len(kept), _ROWS):
+        rows = kept[start : start + _ROWS]
+        part = [words[row] for row in rows]
+        vectors = np.array(own_vectors[rows], dtype=np.float32)
+        if subwords is not None:
+            for vector, word in zip(vectors, part, strict=True):
+                ngrams = subwords.hashes(word)
+                if len(ngrams) and word != without_ngrams:
+                    vector += subwords.ngrams[ngrams].sum(axis=0)
+                    vector /= len(ngrams) + 1
+        yield part, vectors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ def encode_lengths(lengths: list[int]) -> EncodedSentences:
     """Sentences of distinct words whose label is their position, so that each token can be told apart."""
     words = [f"w{number}" for number in range(sum(lengths))]
     starts = np.cumsum([0, *lengths]).tolist()
-    sentences = [words[start:end] for start, end in zip(starts[:-1], starts[1:], strict=True)]
-    labels = [list(range(start, end)) for start, end in zip(starts[:-1], starts[1:], strict=True)]
+    sentences = [words[start:end] for start, end in pairwise(starts)]
+    labels = [list(range(start, end)) for start, end in pairwise(starts)]
     return encode_sentences(sentences, Vocabulary(words), labels=labels)
 
 

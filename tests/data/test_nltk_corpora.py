@@ -16,7 +16,8 @@ from nlptransfer.data.splits import tag_names
 from nlptransfer.errors import InputError
 
 CHAT = """<Session><Posts>
-<Post class="Other" user="u">x<terminals><t pos="^NN" word="cta"/><t pos="" word="!"/><t pos="" word=""/></terminals></Post>
+<Post class="Other" user="u">x<terminals><t pos="^NN" word="cta"/>
+<t pos="" word="!"/><t pos="" word=""/></terminals></Post>
 <Post class="Statement" user="u">x<terminals><t pos="^PRP^VBP" word="im"/><t pos="BES" word="s"/></terminals></Post>
 </Posts></Session>"""
 

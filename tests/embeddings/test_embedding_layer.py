@@ -28,9 +28,7 @@ def vectors() -> WordVectors:
 
 @pytest.mark.parametrize("trainable", [True, False])
 @pytest.mark.parametrize("unseen", ["random", "mean", "zero"])
-def test_a_words_row_is_its_vector_and_padding_is_zero(
-    vectors: WordVectors, trainable: bool, unseen: Unseen
-) -> None:
+def test_a_words_row_is_its_vector_and_padding_is_zero(vectors: WordVectors, trainable: bool, unseen: Unseen) -> None:
     vocabulary = Vocabulary(["w7", "missing", "w499", "w0"])
     layer = make_embedding(vectors, vocabulary, trainable=trainable, unseen=unseen)
     assert layer.weight.shape == (6, 4) and layer.weight.dtype == torch.float32
@@ -78,7 +76,9 @@ def test_random_rows_follow_from_the_generator_alone(vectors: WordVectors) -> No
     def rows(seed: int) -> list[list[float]]:
         torch.rand(3)  # moves the global generator
         generator = torch.Generator().manual_seed(seed)
-        weights: list[list[float]] = make_embedding(vectors, vocabulary, trainable=True, generator=generator).weight.tolist()
+        weights: list[list[float]] = make_embedding(
+            vectors, vocabulary, trainable=True, generator=generator
+        ).weight.tolist()
         return weights
 
     assert rows(1) == rows(1)

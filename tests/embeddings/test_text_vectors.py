@@ -53,9 +53,7 @@ def test_the_numbers_are_those_that_gensim_reads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
 @pytest.mark.parametrize("header", [[], ["7 3"]])
-def test_every_line_end_and_header_gives_the_same(
-    tmp_path: Path, block_size: int, end: str, header: list[str]
-) -> None:
+def test_every_line_end_and_header_gives_the_same(tmp_path: Path, block_size: int, end: str, header: list[str]) -> None:
     words, matrix = read(write_lines(tmp_path, header + numbered(7), end))
     assert words == [f"w{row}" for row in range(7)]
     np.testing.assert_array_equal(matrix, np.arange(7)[:, None] + np.arange(3) / 8)
@@ -126,7 +124,7 @@ def test_a_file_cut_within_a_line_is_said_to_be_cut_short(
     path = tmp_path / "vectors.txt"
     whole = "\n".join(["6 3", *numbered(6)])
     path.write_text(whole[: whole.rindex(" ")])
-    with pytest.raises(InputError, match="line 7: the file is cut short in the vector of 'w5'. Expected 3.*found 2"):
+    with pytest.raises(InputError, match=r"line 7: the file is cut short in the vector of 'w5'. Expected 3.*found 2"):
         read(path, vocabulary)
 
 
@@ -134,12 +132,14 @@ def test_a_file_cut_within_a_line_is_said_to_be_cut_short(
 def test_a_header_that_promises_another_number_of_words_is_an_error(
     tmp_path: Path, block_size: int, vocabulary: list[str] | None
 ) -> None:
-    with pytest.raises(InputError, match="cut short. Expected 9 words, as the header says; found 6"):
+    with pytest.raises(InputError, match=r"cut short. Expected 9 words, as the header says; found 6"):
         read(write_lines(tmp_path, ["9 3", *numbered(6)]), vocabulary)
-    with pytest.raises(InputError, match="line 1: the header promises fewer words.*Expected 4 words.*found 6"):
+    with pytest.raises(InputError, match=r"line 1: the header promises fewer words.*Expected 4 words.*found 6"):
         read(write_lines(tmp_path, ["4 3", *numbered(6)]), vocabulary)
 
 
 def test_a_bad_first_line_is_reported_as_such(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="line 1: the vector of 'w0' has the wrong length. Expected 3 numbers; found 2"):
+    with pytest.raises(
+        InputError, match=r"line 1: the vector of 'w0' has the wrong length. Expected 3 numbers; found 2"
+    ):
         read(write_lines(tmp_path, ["w0 1 2", *numbered(4)]))

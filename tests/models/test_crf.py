@@ -67,9 +67,7 @@ def test_loss_and_gradients_equal_those_over_all_sequences(num_tags: int, length
         assert ours.item() == pytest.approx(0.0, abs=1e-4)
         assert all(float(gradient.abs().max()) < 1e-5 for gradient in ours_gradients)
         return
-    brute_gradients = torch.autograd.grad(
-        brute, [logits, *crf.parameters()], allow_unused=True, materialize_grads=True
-    )
+    brute_gradients = torch.autograd.grad(brute, [logits, *crf.parameters()], allow_unused=True, materialize_grads=True)
     for gradient, expected in zip(ours_gradients, brute_gradients, strict=True):
         torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=1e-4)
 
@@ -82,7 +80,7 @@ def test_decode_finds_the_best_of_all_sequences(num_tags: int, lengths: list[int
     assert decoded.shape == mask.shape and (decoded[~mask] == 0).all()
     for number, length in enumerate(lengths):
         sequences = product(range(num_tags), repeat=length)
-        best = max(sequences, key=lambda tags: float(score(crf, logits[number], tags)))
+        best = max(sequences, key=lambda tags: score(crf, logits[number], tags).item())
         assert tuple(decoded[number, :length].tolist()) == best
 
 
@@ -98,9 +96,7 @@ def test_transitions_change_what_is_decoded() -> None:
 
 def test_the_probabilities_of_all_sequences_sum_to_one() -> None:
     crf, logits, mask = make_case(3, [4])
-    total = sum(
-        float(torch.exp(-crf.loss(logits, torch.tensor([tags]), mask))) for tags in product(range(3), repeat=4)
-    )
+    total = sum(torch.exp(-crf.loss(logits, torch.tensor([tags]), mask)).item() for tags in product(range(3), repeat=4))
     assert total == pytest.approx(1.0, abs=1e-5)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,15 @@ def make_tagger(
             counts=counts,
         )
     return tagger.eval()
+
+
+def decisive(tagger: RecurrentTagger) -> RecurrentTagger:
+    """Scaled up and without bias, an untrained tagger's choices vary from word to word."""
+    with torch.no_grad():
+        tagger.embedding.weight.mul_(3)
+        tagger.head.weight.mul_(10)
+        tagger.head.bias.zero_()
+    return tagger
 
 
 def make_vectors(table: dict[str, list[float]]) -> WordVectors:
@@ -198,7 +208,7 @@ def test_a_tagger_trains_on_words_that_only_the_vectors_hold() -> None:
 
 @pytest.mark.parametrize("shape", HEADS_AND_CHARACTERS)
 def test_predictions_do_not_depend_on_batch_size_or_mates(shape: dict[str, Any]) -> None:
-    tagger = make_tagger(vectors=make_vectors({"loan": [1.0, 2.0, -1.0, 0.5, 3.0]}), **shape)
+    tagger = decisive(make_tagger(vectors=make_vectors({"loan": [1.0, 2.0, -1.0, 0.5, 3.0]}), **shape))
     sentences = random_sentences(30, 12, [*WORDS, "loan", "xqzy", "Übermut"])
     reference = tagger.predict(sentences, batch_size=64)
     assert len({tag for tags in reference for tag in tags}) > 1, "control: the tags differ"
@@ -231,8 +241,9 @@ def test_long_sentences_get_one_tag_per_word(shape: dict[str, Any], max_length: 
     assert {tag for sentence in tags for tag in sentence} <= set(TAGS)
 
 
-def without_memory(tagger: RecurrentTagger) -> RecurrentTagger:
+def make_forgetful_tagger(**shape: Any) -> RecurrentTagger:
     """A simple recurrent network that forgets its last state decides for each word by itself."""
+    tagger = decisive(make_tagger(cell="rnn", **shape))
     with torch.no_grad():
         for direction in tagger.encoder.directions:
             direction.weight_hh_l0.zero_()
@@ -240,12 +251,12 @@ def without_memory(tagger: RecurrentTagger) -> RecurrentTagger:
 
 
 def test_windows_put_each_tag_at_its_own_word() -> None:
-    tagger = without_memory(make_tagger(cell="rnn", max_length=1000))
+    tagger = make_forgetful_tagger(max_length=1000)
     sentences = [[], *random_sentences(8, 40)]
     whole = tagger.predict(sentences)
-    assert len(set(sum(whole, []))) == 3
+    assert len({tag for tags in whole for tag in tags}) == 3
     for max_length, context in ((5, 0), (7, 2), (3, 1)):
-        windowed = without_memory(make_tagger(cell="rnn", max_length=max_length, context=context))
+        windowed = make_forgetful_tagger(max_length=max_length, context=context)
         assert windowed.predict(sentences, batch_size=3) == whole
 
 
@@ -289,14 +300,13 @@ def test_decoding_a_crf_takes_its_transitions_into_account() -> None:
         for tag in range(3):
             tagger.crf.transitions[tag, (tag + 1) % 3] = 0.0
     (tags,) = tagger.predict([WORDS])
-    steps = [(TAGS.index(after) - TAGS.index(before)) % 3 for before, after in zip(tags, tags[1:], strict=False)]
+    steps = [(TAGS.index(after) - TAGS.index(before)) % 3 for before, after in pairwise(tags)]
     assert steps == [1] * 7
 
 
 def test_tokens_of_context_teach_nothing_in_their_neighbours_window() -> None:
     tagger = make_tagger(max_length=6, context=2)
-    (sentence,) = random_sentences(1, 1) and [WORDS * 2]
-    batches = Batches(tagger.encode([sentence], [[1] * 16]), batch_size=100, max_length=6, context=2)
+    batches = Batches(tagger.encode([WORDS * 2], [[1] * 16]), batch_size=100, max_length=6, context=2)
     assert sum(batch.num_labels() for batch in batches) == 16
 
 

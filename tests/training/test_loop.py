@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import socket
@@ -27,6 +26,10 @@ from nlptransfer.training.schedules import linear
 from nlptransfer.types import NO_LABEL, Batch
 
 NUM_WORDS, NUM_TAGS = 12, 3
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 class TinyTagger(nn.Module):
@@ -319,7 +322,7 @@ def test_without_resume_a_checkpoint_is_started_over(tmp_path: Path) -> None:
         run_resumable(tmp_path, kill_epoch=3)
     _, _, rows = run_resumable(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert os.listdir(tmp_path) == ["state.pt"]
+    assert names_in(tmp_path) == ["state.pt"]
 
 
 def test_resume_without_a_checkpoint_starts_at_the_beginning(tmp_path: Path) -> None:
@@ -508,8 +511,9 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--module",
-               "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, __file__, str(folder)]  # fmt: skip
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+               "--module", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port,
+               __file__, str(folder)]  # fmt: skip
     # The tested package, also where it is not installed but stands in the working folder.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(nlptransfer.__file__).parents[1])}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
