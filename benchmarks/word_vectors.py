@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 RESTRICTED_SHARE = 0.1
-REPEATS = 3
+ROUNDS = 3
 
 MEASURE = """
 import logging, os, resource, sys, time
@@ -73,7 +73,7 @@ def main() -> None:
 def write_files(folder: Path, num_words: int, dim: int) -> None:
     """The same random vectors as GloVe-style text and as word2vec binary, and a tenth of the words as vocabulary."""
     generator = np.random.default_rng(13)
-    words = [f"word{number}" for number in range(num_words)]
+    words = [spelled(number) for number in range(num_words)]
     with (folder / "glove.txt").open("wb") as text, (folder / "word2vec.bin").open("wb") as binary:
         binary.write(f"{num_words} {dim}\n".encode())
         for word in words:
@@ -84,46 +84,49 @@ def write_files(folder: Path, num_words: int, dim: int) -> None:
     (folder / "vocabulary.txt").write_text("\n".join(words[index] for index in chosen), encoding="utf-8")
 
 
+def spelled(number: int) -> str:
+    """A word of consonants and vowels, another for each number."""
+    word = ""
+    while number or len(word) < 4:
+        number, rest = divmod(number, 85)
+        word += "bcdfghklmnprstvwz"[rest // 5] + "aeiou"[rest % 5]
+    return word
+
+
 def compare(folder: Path) -> str:
-    """A Markdown table of the medians and of the ratios to gensim."""
-    gensim_text = measure(folder, "gensim text")
-    gensim_binary = measure(folder, "gensim binary")
+    """A Markdown table of medians over rounds; each round measures every case, so that all see the same machine."""
+    cases = (
+        ("text, gensim", "gensim text", None),
+        ("text, first read, writing the cache", "text", "empty"),
+        ("text, first read, without the cache", "text without cache", None),
+        ("text, restricted, first read, writing the cache", "text restricted", "empty"),
+        ("text, restricted, second read", "text restricted", "fill"),
+        ("text, second read", "text", "fill"),
+        ("binary, gensim", "gensim binary", None),
+        ("binary, first read, writing the cache", "binary", "empty"),
+        ("binary, first read, without the cache", "binary without cache", None),
+        ("binary, restricted, first read, writing the cache", "binary restricted", "empty"),
+        ("binary, second read", "binary", "fill"),
+    )
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in cases}
+    for number in range(1, ROUNDS + 1):
+        for name, what, cache in cases:
+            if cache == "empty":
+                shutil.rmtree(folder / "cache", ignore_errors=True)
+            elif cache == "fill":
+                run_once(folder, what)
+            found[name].append(run_once(folder, what))
+            print(f"  round {number}: {name}: {found[name][-1][0]:.3f} s, {found[name][-1][1]:.0f} MB", flush=True)
+    median = {name: np.median(np.array(values), axis=0) for name, values in found.items()}
     lines = [
         "| reading | seconds | MB | times as fast as gensim | share of gensim's memory |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name, what, reference, steps in (
-        ("text, gensim", None, gensim_text, []),
-        ("text, first read, writing the cache", "text", gensim_text, ["empty"]),
-        ("text, first read, without the cache", "text without cache", gensim_text, []),
-        ("text, restricted, first read, writing the cache", "text restricted", gensim_text, ["empty"]),
-        ("text, second read", "text", gensim_text, ["fill"]),
-        ("text, restricted, second read", "text restricted", gensim_text, ["fill"]),
-        ("binary, gensim", None, gensim_binary, []),
-        ("binary, first read, writing the cache", "binary", gensim_binary, ["empty"]),
-        ("binary, first read, without the cache", "binary without cache", gensim_binary, []),
-        ("binary, restricted, first read, writing the cache", "binary restricted", gensim_binary, ["empty"]),
-        ("binary, second read", "binary", gensim_binary, ["fill"]),
-    ):
-        seconds, megabytes = reference if what is None else measure(folder, what, steps=steps)
-        speed = f"{reference[0] / seconds:.1f}"
-        lines.append(f"| {name} | {seconds:.3f} | {megabytes:.0f} | {speed} | {megabytes / reference[1]:.2f} |")
+    for name, (seconds, megabytes) in median.items():
+        reference = median[f"{name.split(',')[0]}, gensim"]
+        ratios = f"{reference[0] / seconds:.1f} | {megabytes / reference[1]:.2f}"
+        lines.append(f"| {name} | {seconds:.3f} | {megabytes:.0f} | {ratios} |")
     return "\n".join(lines)
-
-
-def measure(folder: Path, what: str, *, steps: list[str] | None = None) -> tuple[float, float]:
-    """Median seconds and megabytes over fresh processes; `steps` empties or fills the cache before each."""
-    cache = folder / "cache"
-    found = []
-    for _ in range(1 if what == "gensim text" else REPEATS):
-        if "empty" in (steps or []):
-            shutil.rmtree(cache, ignore_errors=True)
-        if "fill" in (steps or []):
-            run_once(folder, what)
-        found.append(run_once(folder, what))
-    seconds, megabytes = np.median(np.array(found), axis=0)
-    print(f"  {what}: {seconds:.3f} s, {megabytes:.0f} MB", flush=True)
-    return float(seconds), float(megabytes)
 
 
 def run_once(folder: Path, what: str) -> tuple[float, float]:
@@ -141,4 +144,4 @@ def run_once(folder: Path, what: str) -> tuple[float, float]:
 if __name__ == "__main__":
     started = time.perf_counter()
     main()
-    print(f"\n{time.perf_counter() - started:.0f} s in all, medians of {REPEATS} (gensim on text: one run)")
+    print(f"\n{time.perf_counter() - started:.0f} s in all, medians of {ROUNDS} rounds")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class InputError(ValueError):
@@ -48,3 +49,13 @@ found 299. Download the file again.
         if remedy is not None:
             sentences.append(remedy)
         super().__init__(" ".join(sentences))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Rebuilt from its message, which must not be taken for the problem and get another full stop.
+        return _rebuild, (str(self),)
+
+
+def _rebuild(message: str) -> InputError:
+    error = InputError.__new__(InputError)
+    error.args = (message,)
+    return error

@@ -376,6 +376,6 @@ def _no_splits(name: str, split: str, shipped: tuple[str, ...] = ()) -> InputErr
 
 def _not_to_be_had(name: str, tried: Sequence[object], *, remedy: str) -> InputError:
     places = "".join(f"\n  - {place}" for place in tried)
-    return InputError(
+    return fetching.NotToBeHad(
         "this is neither at hand nor could it be fetched", where=name, found=f"nothing at{places}", remedy=remedy
     )

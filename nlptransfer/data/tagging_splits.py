@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from nlptransfer.data.corpora import load_corpus
+from nlptransfer.data.fetching import NotToBeHad
 from nlptransfer.data.splits import align_tags, cut_corpus
 from nlptransfer.errors import InputError
 
@@ -39,7 +40,7 @@ def load_splits(
         test_fraction: share of all sentences cut off where there is no test; cut off first.
         seed: of these two cuts.
         unseen_tags: see `align_tags`.
-        tagset: see `load_corpus`; the synthetic corpus has the universal tags already.
+        tagset: see `load_corpus`; the synthetic corpus keeps its nine tags.
         options: passed on to `load_corpus` for each corpus.
 
     Returns:
@@ -59,7 +60,7 @@ def load_splits(
     else:
         try:
             corpus = load(usual)
-        except InputError as error:
+        except NotToBeHad as error:
             corpus = load("synthetic")
             warnings.append(
                 "THE CORPUS IS SYNTHETIC. It was generated here, because the usual one can't be had, and its scores "

@@ -74,8 +74,9 @@ def spell(words: Sequence[str], characters: Vocabulary, *, max_length: int = 40)
     Returns:
         (N, longest + 2) int64, `PADDING` after each word's end.
     """
-    head = max_length - max_length // 2
-    kept = [word if len(word) <= max_length else word[:head] + word[-(max_length // 2) :] for word in words]
+    tail = max_length // 2
+    head = max_length - tail
+    kept = [word if len(word) <= max_length else word[:head] + word[len(word) - tail :] for word in words]
     lengths = np.fromiter((len(word) for word in kept), dtype=np.int64, count=len(kept))
     # Code points of all words in one array: a dictionary look-up per distinct character, not per character.
     points = np.frombuffer("".join(kept).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from nlptransfer.embeddings.vector_formats import CONTROL, VectorFile, open_vect
 from nlptransfer.embeddings.word_forms import WantedWords
 from nlptransfer.errors import InputError
 
-_BLOCK = 4 << 20
+_BLOCK = 1 << 20
 _LONGEST_WORD = 1 << 16
 
 
@@ -34,6 +35,9 @@ def read_binary_vectors(
     assert file.num_words is not None
     size = 4 * file.dim
     limit = file.num_words if max_words is None else min(file.num_words, max_words)
+    # A word, a space, and the bytes of its vector; or what is left at the end of a block. Found in bulk by the regular
+    # expression engine, since a loop in Python over millions of words would take longer than reading the file.
+    records = re.compile(rb"([^ ]* ).{%d}|.+" % size, re.DOTALL)
     num_words = 0
     rest = b""
     with open_vector_file(file.path, compressed=file.compressed) as stream:
@@ -49,33 +53,24 @@ def read_binary_vectors(
                     remedy="Download or copy the file again.",
                 )
             block = rest + block
-            heads: list[bytes] = []
-            starts: list[int] = []
-            position = 0
-            last_start = len(block) - size
-            find = block.find
-            for _ in range(limit - num_words):
-                space = find(b" ", position)
-                if space < 0 or space >= last_start:
-                    break
-                heads.append(block[position:space])
-                starts.append(space + 1)
-                position = space + 1 + size
-            rest = block[position:]
+            heads = records.findall(block)
+            if not heads[-1]:
+                heads.pop()  # not a whole record
+            del heads[limit - num_words :]
+            # (words,) where each vector begins
+            starts = np.cumsum(np.fromiter(map(len, heads), dtype=np.int64, count=len(heads)) + size) - size
+            rest = block[int(starts[-1]) + size :] if heads else block
             _check_heads(file, heads, rest, num_words)
             num_words += len(heads)
             # The C tool ends each vector with a line end, gensim does not; so it belongs to the next word.
-            heads = [head.lstrip(b"\n") for head in heads]
-            if wanted is None:
-                words = [head.decode("utf-8", "replace") for head in heads]
-            else:
-                kept = [row for row, head in enumerate(heads) if wanted.may_start_with(head)]
-                words = [heads[row].decode("utf-8", "replace") for row in kept]
-                starts = [starts[row] for row in kept]
-                exact = [row for row, word in enumerate(words) if word in wanted]
-                words, starts = [words[row] for row in exact], [starts[row] for row in exact]
+            heads = [head.strip(b"\n ") for head in heads]
+            kept = list(range(len(heads))) if wanted is None else wanted.rows_of(heads)
+            words = [heads[row].decode("utf-8", "replace") for row in kept]
+            if wanted is not None:
+                exact = [position for position, word in enumerate(words) if word in wanted]
+                kept, words = [kept[position] for position in exact], [words[position] for position in exact]
             if words:
-                values = b"".join([block[start : start + size] for start in starts])
+                values = b"".join([block[start : start + size] for start in starts[kept].tolist()])
                 yield words, np.frombuffer(values, dtype="<f4").reshape(-1, file.dim)
         if limit == file.num_words and (rest + stream.read(2)).strip(b"\r\n"):
             raise InputError(

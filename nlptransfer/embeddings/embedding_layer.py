@@ -12,6 +12,7 @@ from torch import nn
 
 from nlptransfer.data.vocabulary import RESERVED, Vocabulary
 from nlptransfer.embeddings.word_vectors import FALLBACKS, WordVectors
+from nlptransfer.errors import InputError
 
 Unseen = Literal["random", "mean", "zero"]
 
@@ -42,6 +43,12 @@ def make_embedding(
     Example:
         >>> layer = make_embedding(read_word_vectors("glove.txt"), vocabulary, trainable=False)
     """
+    if not len(vectors):
+        raise InputError(
+            "the vectors hold none of the words",
+            where=vectors.source,
+            remedy="Check that the vectors are of the text's language and spelling.",
+        )
     found_vectors, found_by = vectors.vectors_for(vocabulary.entries, fallbacks=fallbacks)
     found = np.asarray(found_by) != "not found"
     weight = torch.empty(len(vocabulary), vectors.dim)

@@ -159,6 +159,8 @@ class _LineParser:
         self._parse_options = csv.ParseOptions(delimiter=" ", quote_char=False, double_quote=False, escape_char=False)
         self._convert_options = csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False)
         self._buffer = pyarrow.BufferReader
+        # Arrow's default pool keeps 8 MB per thread at hand for the small arrays that are made here.
+        self._memory_pool = pyarrow.system_memory_pool()
 
     def parse_all(self, blocks: Iterator[bytes]) -> Iterator[Chunk]:
         """Parse blocks of lines on several threads; results come in order."""
@@ -195,6 +197,7 @@ class _LineParser:
             read_options=read_options,
             parse_options=self._parse_options,
             convert_options=self._convert_options,
+            memory_pool=self._memory_pool,
         )
         rows = np.empty((len(table), self._dim), dtype=np.float32)
         words: list[str] = []

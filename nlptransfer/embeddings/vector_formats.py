@@ -21,7 +21,7 @@ NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 FASTTEXT_MAGIC = b"\xba\x16\x4f\x2f"
 
-_SNIFFED = 1 << 20
+_SNIFFED = 1 << 19
 _SNIFFED_LINES = 10
 _HEADER = re.compile(rb"[ \t]*(\d+)[ \t]+(\d+)[ \t]*(?:\r?\n|\Z)")
 _PRINTABLE = re.compile(rb"[\t\n\r\x20-\x7e]+")

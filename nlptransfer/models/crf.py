@@ -54,7 +54,7 @@ class LinearChainCRF(nn.Module):
         labelled = (labels != NO_LABEL) & mask
         tags = torch.arange(logits.shape[-1], device=logits.device)
         disagrees = labelled[..., None] & (labels[..., None] != tags)  # (batch, time, C)
-        agreeing = logits.masked_fill(disagrees, -1e4)
+        agreeing = logits.masked_fill(disagrees, -torch.inf)
         return (self._log_partition(logits, mask) - self._log_partition(agreeing, mask)).sum()
 
     def _log_partition(self, logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

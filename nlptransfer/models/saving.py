@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -77,13 +79,13 @@ def write_model_folder(
     """
     with write_folder_whole(folder) as temporary:
         for name, named_tensors in tensors.items():
-            save_file({key: value.contiguous() for key, value in named_tensors.items()}, _safetensors(temporary, name))
+            write_tensors(_safetensors(temporary, name), named_tensors)
         for name, content in documents.items():
             write_json(temporary / f"{name}.json", content)
         write_text(temporary / CARD, card)
         digests = {path.name: _digest(path) for path in sorted(temporary.iterdir()) if path.name != CARD}
         whole = {"model_type": model_type, "version": nlptransfer.__version__, **config, "files": digests}
-        write_json(temporary / CONFIG, whole)
+        write_json(temporary / CONFIG, {**whole, "digest": _config_digest(whole)})
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -107,6 +109,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         files = dict(config["files"])
+        stated, own = config["digest"], _config_digest(config)
         _ = config["model_type"]
     except json.JSONDecodeError as error:
         raise InputError(
@@ -116,10 +119,18 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise InputError(
             "this is not the configuration of a model",
             where=folder / CONFIG,
-            expected='the keys "model_type" and "files"',
+            expected='the keys "model_type", "files" and "digest"',
             found=f"{type(error).__name__}: {error}",
             remedy=remedy,
         ) from error
+    if own != stated:
+        raise InputError(
+            "the file was altered after it was written",
+            where=folder / CONFIG,
+            expected=f"content with digest {stated}",
+            found=f"digest {own}",
+            remedy=remedy,
+        )
     for name, digest in files.items():
         if not (folder / name).exists():
             raise InputError(f"the model folder lacks the file {name}", where=folder, remedy=remedy)
@@ -133,6 +144,22 @@ def read_config(folder: str | Path) -> dict[str, Any]:
                 remedy=remedy,
             )
     return config
+
+
+def write_tensors(path: str | Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: it can't be written, or the disk is full.
+    """
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:
+        # What the system said is only in the text.
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def read_tensors(folder: str | Path, name: str) -> dict[str, torch.Tensor]:
@@ -151,6 +178,12 @@ def read_document(folder: str | Path, name: str) -> Any:
 
 def _safetensors(folder: Path, name: str) -> Path:
     return folder / f"{name}.safetensors"
+
+
+def _config_digest(config: dict[str, Any]) -> str:
+    """Of everything in a configuration but the digest itself, however it is laid out."""
+    rest = {name: value for name, value in config.items() if name != "digest"}
+    return xxhash.xxh3_128_hexdigest(json.dumps(rest, sort_keys=True).encode())
 
 
 def _digest(path: Path) -> str:

@@ -149,9 +149,14 @@ class RecurrentTagger(nn.Module):
     def loss(self, output: ModelOutput, batch: Batch) -> torch.Tensor:
         """Mean negative log-likelihood per labelled token."""
         assert batch.labels is not None, "the batch has no labels"
-        if self.crf is None:
-            return functional.cross_entropy(output.logits.flatten(0, 1), batch.labels.flatten(), ignore_index=NO_LABEL)
-        return self.crf.loss(output.logits, batch.labels, batch.mask) / max(batch.num_labels(), 1)
+        if self.crf is not None:
+            total = self.crf.loss(output.logits, batch.labels, batch.mask)
+        else:
+            total = functional.cross_entropy(
+                output.logits.flatten(0, 1), batch.labels.flatten(), ignore_index=NO_LABEL, reduction="sum"
+            )
+        # Not the mean of cross_entropy, which is NaN where no token is labelled.
+        return total / (batch.labels != NO_LABEL).sum().clamp(min=1)
 
     def decode(self, output: ModelOutput, batch: Batch) -> torch.Tensor:
         """Tag ids (batch, time); what stands on padding is meaningless."""
@@ -162,7 +167,9 @@ class RecurrentTagger(nn.Module):
     def _embed_words(self, batch: Batch) -> torch.Tensor:
         ids = batch.input_ids
         if self.training:
-            ids = torch.where(torch.rand(ids.shape, device=ids.device) < self.unknown_probability[ids], UNKNOWN, ids)
+            # Words of which only the vectors know stand beyond the table; they are never read as unknown.
+            dropped = self.unknown_probability[ids.masked_fill(ids >= len(self.vocabulary), UNKNOWN)]
+            ids = torch.where(torch.rand(ids.shape, device=ids.device) < dropped, UNKNOWN, ids)
         if batch.unseen_vectors is None:
             return self.embedding(ids)
         unseen = ids - len(self.vocabulary)

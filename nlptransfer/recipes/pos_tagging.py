@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nlptransfer.recipes.running import run_recipe
-from nlptransfer.recipes.settings import RunSettings, settings_to_dict
+from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 BASELINE = "random"
 TOKENS = "token_accuracy"
 USUAL = "treebank"
+CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
 QUESTION = "Do pretrained word vectors help a recurrent tagger, frozen or fine-tuned, and by how much?"
 
@@ -120,6 +121,17 @@ class Settings(RunSettings):
     patience: int = 5
     """Stop after so many epochs without a better development accuracy."""
 
+    def __post_init__(self) -> None:
+        """Refuse what no network can be made of."""
+        super().__post_init__()
+        sizes = ("embedding_dim", "hidden_dim", "num_layers", "character_dim", "max_length", "padded_length")
+        counts = ("keep_vectors", "epochs", "batch_size", "patience")
+        check_values(self, (*sizes, *counts), lambda value: value >= 1, expected="at least 1")
+        check_values(self, ("learning_rate", "max_gradient_norm"), lambda value: value > 0, expected="above 0")
+        check_values(self, ("word_dropout", "weight_decay"), lambda value: value >= 0, expected="0 or above")
+        check_values(self, ("dropout",), lambda value: 0 <= value < 1, expected="from 0 to below 1")
+        check_values(self, ("systems",), lambda names: len(set(names)) == len(names) > 0, expected="each at most once")
+
 
 def run(settings: Settings) -> None:
     """Train every system under every seed, compare, save the best, report."""
@@ -127,7 +139,7 @@ def run(settings: Settings) -> None:
     from nlptransfer.embeddings.coverage import coverage_report
     from nlptransfer.embeddings.find_vectors import find_word_vectors
     from nlptransfer.evaluation.model_card import model_card
-    from nlptransfer.evaluation.run_folder import open_run_folder
+    from nlptransfer.evaluation.run_folder import explain_write_errors, open_run_folder
     from nlptransfer.evaluation.verdict import best_system, compare_with_baseline, score_predictions
     from nlptransfer.experiments import run_cell
     from nlptransfer.models.saving import check_reload
@@ -152,7 +164,8 @@ def run(settings: Settings) -> None:
         tagset=settings.tagset,
         traces=settings.traces,
     )
-    invented = bool(warnings) or str(settings.train_data).startswith("synthetic")
+    corpus = settings.train_data or (f"synthetic, in place of {USUAL}" if warnings else USUAL)
+    invented = corpus.startswith("synthetic")
 
     # 2. The vectors, and how much of each split they know.
     vectors, notes = find_word_vectors(
@@ -165,12 +178,14 @@ def run(settings: Settings) -> None:
     warnings += notes
     coverage = coverage_report(vectors, splits, fallbacks=settings.fallbacks)
     if settings.dry_run:
-        print_forecast(settings, splits, vectors, coverage, accelerator, warnings)
+        print_forecast(settings, corpus, splits, vectors, coverage, accelerator, warnings)
         return
 
     # 3. Every system under every seed: the same network, the same batches, other embeddings.
     if accelerator.is_main_process:
         folder = open_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
+        for warning in warnings:  # again in the report; nobody should wait for it to learn this
+            print(f"Warning: {warning}", flush=True)
     if (settings.output_dir / "metrics.json").exists():
         print(f"This run is complete: {settings.output_dir / 'report.html'}")
         return
@@ -180,7 +195,12 @@ def run(settings: Settings) -> None:
         for system in settings.systems:
             run_system = partial(train_system, settings, system, seed, splits, vectors, accelerator)
             cell_folder = settings.output_dir / "cells" / f"{system}-{seed}"
-            cells[system, seed] = run_cell(cell_folder, run_system, write=accelerator.is_main_process)
+            with explain_write_errors(cell_folder):
+                cells[system, seed] = run_cell(cell_folder, run_system, write=accelerator.is_main_process)
+            accelerator.wait_for_everyone()
+            # Only now: a run killed before the cell was kept goes on from its checkpoint.
+            if accelerator.is_main_process:
+                (cell_folder / CHECKPOINT).unlink(missing_ok=True)
     if not accelerator.is_main_process:
         return
 
@@ -194,7 +214,7 @@ def run(settings: Settings) -> None:
     if BASELINE in settings.systems:
         metrics = ("token_accuracy", "unseen_word_accuracy")
         verdicts = compare_with_baseline(predictions, BASELINE, metrics=metrics, **scoring)
-    signature = describe_run(settings, splits, vectors)
+    signature = describe_run(settings, corpus, splits, vectors)
 
     # 5. The best network on development data is saved, and must predict the same in a fresh process.
     networks = [score for score in scores if score.system != "perceptron"]
@@ -208,13 +228,14 @@ def run(settings: Settings) -> None:
             title=f"Part-of-speech tagger ({best} embeddings)",
             system=best,
             seed=seed,
-            summary=f"A recurrent tagger with {len(tagger.tags)} tags, trained on {settings.train_data or USUAL}.",
+            summary=f"A recurrent tagger with {len(tagger.tags)} tags, trained on {corpus}.",
             scores=scores,
             verdicts=verdicts,
             signature=signature,
             notes=["Loaded in a fresh process it predicted the same as before it was saved.", *warnings],
         )
-        tagger.save_pretrained(folder.model, card=card)
+        with explain_write_errors(folder.model):
+            tagger.save_pretrained(folder.model, card=card)
         sentences = splits["dev"]["tokens"][:200]
         check_reload(folder.model, sentences, tagger.predict(sentences))
 
@@ -248,7 +269,6 @@ def train_system(
     folder: Path,
 ) -> Cell:
     """Train one system under one seed, and let it predict every split but the training data."""
-    from safetensors.torch import save_file
     from tqdm import tqdm
 
     from nlptransfer.data.batching import Batches
@@ -257,6 +277,7 @@ def train_system(
     from nlptransfer.experiments import Cell
     from nlptransfer.files import write_whole
     from nlptransfer.models.perceptron import PerceptronTagger
+    from nlptransfer.models.saving import write_tensors
     from nlptransfer.training import schedules
     from nlptransfer.training.loop import train
 
@@ -292,7 +313,7 @@ def train_system(
             schedule=getattr(schedules, settings.schedule),
             max_gradient_norm=settings.max_gradient_norm,
             patience=settings.patience,
-            checkpoint=folder / "checkpoint.pt",
+            checkpoint=folder / CHECKPOINT,
             resume=True,
             accelerator=accelerator,
             on_epoch=tell,
@@ -300,8 +321,7 @@ def train_system(
         )
         if accelerator.is_main_process:
             with write_whole(folder / WEIGHTS) as temporary:
-                save_file(model.state_dict(), temporary)
-            (folder / "checkpoint.pt").unlink()
+                write_tensors(temporary, model.state_dict())
     predictions = []
     for split, data in splits.items():
         if split != "train":
@@ -379,13 +399,15 @@ def build_tagger(
         )
 
 
-def describe_run(settings: Settings, splits: Mapping[str, Dataset], vectors: WordVectors) -> dict[str, Any]:
+def describe_run(
+    settings: Settings, corpus: str, splits: Mapping[str, Dataset], vectors: WordVectors
+) -> dict[str, Any]:
     """What the numbers rest on; part of every file that holds them."""
     sizes = {
         split: f"{len(data)} sentences, {sum(map(len, data['tokens'][:]))} words" for split, data in splits.items()
     }
     return {
-        "train_data": settings.train_data or USUAL,
+        "train_data": corpus,
         **sizes,
         "vectors": f"{vectors.source}, {len(vectors)} words of {vectors.dim} dimensions, digest {vectors.digest}",
         "labels of train": "training",
@@ -398,6 +420,7 @@ def describe_run(settings: Settings, splits: Mapping[str, Dataset], vectors: Wor
 
 def print_forecast(
     settings: Settings,
+    corpus: str,
     splits: Mapping[str, Dataset],
     vectors: WordVectors,
     coverage: Sequence[Mapping[str, Any]],
@@ -409,7 +432,7 @@ def print_forecast(
     from nlptransfer.embeddings.coverage import format_coverage
     from nlptransfer.training.forecast import forecast_bytes, forecast_seconds_per_epoch, parameter_groups
 
-    for name, value in describe_run(settings, splits, vectors).items():
+    for name, value in describe_run(settings, corpus, splits, vectors).items():
         print(f"{name}: {value}")
     print(f"\n{format_coverage(coverage)}\n")
     total = 0.0

@@ -63,8 +63,8 @@ def errors_as_messages(*, debug: bool = False) -> Iterator[None]:
         debug: show the traceback too.
 
     Raises:
-        SystemExit: code 2 after bad input or a file that can't be read or written; 130 after Ctrl-C; 141 where the
-            reader of our output went away.
+        SystemExit: code 2 after bad input, a file that can't be read or written, or a loss that is not finite; 130
+            after Ctrl-C; 141 where the reader of our output went away.
     """
     try:
         yield
@@ -79,7 +79,7 @@ def errors_as_messages(*, debug: bool = False) -> Iterator[None]:
             traceback.print_exc()
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except (InputError, OSError) as error:
+    except (InputError, OSError, FloatingPointError) as error:
         if debug:
             traceback.print_exc()
         print(f"error: {_file_message(error) if isinstance(error, OSError) else error}", file=sys.stderr)

@@ -19,7 +19,7 @@ import re
 import sys
 import textwrap
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -53,6 +53,7 @@ class RunSettings:
         """Refuse seeds that no run can be made of."""
         if not self.seeds:
             raise InputError("--seeds is empty", expected="at least one whole number", remedy="Try `--seeds 0 1 2`.")
+        check_values(self, ("seeds",), lambda seeds: min(seeds) >= 0, expected="whole numbers from 0")
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(
                 "--seeds holds a number twice",
@@ -63,6 +64,24 @@ class RunSettings:
 
 
 SettingsType = TypeVar("SettingsType", bound=RunSettings)
+
+
+def check_values(settings: Any, names: Sequence[str], fits: Callable[[Any], bool], *, expected: str) -> None:
+    """Refuse values that are of the right kind but that nothing can be made of.
+
+    Args:
+        settings: the dataclass; call this in its ``__post_init__``.
+        names: of the fields.
+        fits: whether a value will do.
+        expected: what will do, in words.
+
+    Raises:
+        InputError: the first field whose value will not do.
+    """
+    for name in names:
+        if not fits(getattr(settings, name)):
+            raise InputError(f"--{name} is out of range", expected=expected, found=_shown(getattr(settings, name)))
+
 
 # They say how this one start goes about it, not which run it is: a run folder's settings.yaml leaves them out.
 _OF_THE_START = ("resume", "dry_run", "debug")

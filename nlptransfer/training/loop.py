@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils import reduce
 from torch import nn
 from tqdm import tqdm
 
+from nlptransfer.errors import InputError
 from nlptransfer.training.checkpoint import read_checkpoint, write_checkpoint
 from nlptransfer.types import Batch
 
@@ -86,24 +89,32 @@ def train(
         ...                 batches, torch.optim.AdamW(tagger.parameters(), 1e-3), epochs=10, seed=0,
         ...                 evaluate=lambda: accuracy(tagger, dev))
     """
+    if patience is not None and evaluate is None:
+        raise ValueError("patience counts epochs without a better score, so it needs evaluate")
     accelerator = accelerator or Accelerator()
     model.to(accelerator.device)
-    prepared = accelerator.prepare_optimizer(optimizer)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    # Not through `prepare`, which would keep every optimizer alive as long as the accelerator.
+    prepared = AcceleratedOptimizer(optimizer, scaler=accelerator.scaler)
     learning_rates = [group["lr"] for group in optimizer.param_groups]
     history: list[dict[str, Any]] = []
     best_score, best_weights = float("-inf"), None
     if checkpoint is not None and resume and Path(checkpoint).exists():
         state = read_checkpoint(checkpoint, device=accelerator.device)
-        model.load_state_dict(state["model"])
-        prepared.load_state_dict(state["optimizer"])
-        history, best_score, best_weights = state["history"], state["best_score"], state["best_weights"]
-        for row in history:
+        try:
+            model.load_state_dict(state["model"])
+            prepared.load_state_dict(state["optimizer"])
+            history, best_score, best_weights = state["history"], state["best_score"], state["best_weights"]
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise InputError(
+                "the checkpoint is of another model",
+                where=checkpoint,
+                remedy="Resume with the settings it was made with, or delete this file to train from the beginning.",
+            ) from error
+        for past in history:
             if on_epoch is not None:
-                on_epoch(row)
-    num_steps = epochs * len(batches)
+                on_epoch(past)
     bar = tqdm(
-        total=num_steps,
+        total=epochs * len(batches),
         initial=len(history) * len(batches),
         desc=description,
         unit="batch",
@@ -111,71 +122,91 @@ def train(
         # Drawn for people only: not into a log, and by one process of several.
         disable=None if accelerator.is_main_process else True,
     )
-    for epoch in range(len(history), epochs):
-        if _has_stopped(history, patience):
-            break
-        started = time.perf_counter()
-        sums: dict[str, torch.Tensor] = {}
-        batches.set_epoch(epoch)
-        model.train()
-        with _own_randomness(accelerator, seed, epoch):
-            for number, whole_batch in enumerate(batches):
-                progress = (epoch * len(batches) + number) / num_steps
-                if schedule is not None:
-                    for group, learning_rate in zip(optimizer.param_groups, learning_rates, strict=True):
-                        group["lr"] = learning_rate * schedule(progress)
-                batch = whole_batch.part(accelerator.process_index, accelerator.num_processes)
-                batch = batch.to(accelerator.device)
-                with accelerator.autocast():
-                    losses = step(model, batch, progress)
-                prepared.zero_grad()
-                accelerator.backward(losses["loss"] * _share(accelerator, batch))
-                _sum_gradients(accelerator, parameters)
-                if max_gradient_norm is not None:
-                    accelerator.clip_grad_norm_(parameters, max_gradient_norm)
-                prepared.step()
-                for name, loss in losses.items():
-                    sums[name] = sums.get(name, 0.0) + loss.detach()
-                bar.update()
-        row = {"epoch": epoch + 1}
-        for name, total in sums.items():
-            row[name] = float(reduce(total, "mean")) / len(batches)
-        if not torch.isfinite(torch.tensor(row["loss"])):
-            bar.close()
-            raise FloatingPointError(
-                f"{description}: the loss of epoch {epoch + 1} is {row['loss']}. A smaller learning rate, clipped "
-                "gradients or single precision usually mend this."
-            )
-        if evaluate is not None:
-            model.eval()
-            row["score"] = evaluate()
-        row["learning_rate"] = optimizer.param_groups[0]["lr"]
-        row["seconds"] = time.perf_counter() - started
-        history.append(row)
-        if evaluate is not None and row["score"] > best_score:
-            best_score = row["score"]
-            best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        if checkpoint is not None and accelerator.is_main_process:
-            write_checkpoint(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "optimizer": prepared.state_dict(),
-                    "history": history,
-                    "best_score": best_score,
-                    "best_weights": best_weights,
-                },
-            )
-        if on_epoch is not None:
-            on_epoch(row)
-    bar.close()
+    try:
+        for epoch in range(len(history), epochs):
+            if _has_stopped(history, patience):
+                break
+            started = time.perf_counter()
+            batches.set_epoch(epoch)
+            model.train()
+            sums: dict[str, torch.Tensor] = {}
+            with _own_randomness(accelerator, seed, epoch):
+                for number, batch in enumerate(batches):
+                    progress = (epoch + number / len(batches)) / epochs
+                    if schedule is not None:
+                        for group, learning_rate in zip(optimizer.param_groups, learning_rates, strict=True):
+                            group["lr"] = learning_rate * schedule(progress)
+                    losses = _update(model, step, batch, progress, prepared, accelerator, max_gradient_norm)
+                    for name, loss in losses.items():
+                        sums[name] = sums[name] + loss if name in sums else loss
+                    bar.update()
+            row: dict[str, Any] = {"epoch": epoch + 1}
+            row |= {name: float(reduce(total, "sum")) / len(batches) for name, total in sums.items()}
+            if not math.isfinite(row["loss"]):
+                raise FloatingPointError(
+                    f"{description}: the loss of epoch {epoch + 1} is {row['loss']}. A smaller learning rate, clipped "
+                    "gradients or single precision usually mend this."
+                )
+            if evaluate is not None:
+                model.eval()
+                row["score"] = float(evaluate())  # a numpy number would make the checkpoint unreadable
+            row["learning_rate"] = optimizer.param_groups[0]["lr"]
+            row["seconds"] = time.perf_counter() - started
+            history.append(row)
+            if evaluate is not None and row["score"] > best_score:
+                best_score = row["score"]
+                best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            if checkpoint is not None and accelerator.is_main_process:
+                write_checkpoint(
+                    checkpoint,
+                    {
+                        "model": model.state_dict(),
+                        "optimizer": prepared.state_dict(),
+                        "history": history,
+                        "best_score": best_score,
+                        "best_weights": best_weights,
+                    },
+                )
+            if on_epoch is not None:
+                on_epoch(row)
+    finally:
+        bar.close()
+        # A schedule must not leave its last factor behind for whoever uses the optimizer next.
+        for group, learning_rate in zip(optimizer.param_groups, learning_rates, strict=True):
+            group["lr"] = learning_rate
     if best_weights is not None:
         model.load_state_dict(best_weights)
-    # A schedule must not leave its last factor behind for whoever uses the optimizer next.
-    for group, learning_rate in zip(optimizer.param_groups, learning_rates, strict=True):
-        group["lr"] = learning_rate
     model.eval()
     return history
+
+
+def _update(
+    model: nn.Module,
+    step: Step,
+    whole_batch: Batch,
+    progress: float,
+    optimizer: AcceleratedOptimizer,
+    accelerator: Accelerator,
+    max_gradient_norm: float | None,
+) -> dict[str, torch.Tensor]:
+    """One step of the optimizer; gives this process's share of each named loss, their sum being the whole batch's."""
+    part = whole_batch.part(accelerator.process_index, accelerator.num_processes)
+    share = _share(part, whole_batch, accelerator.num_processes)
+    with accelerator.autocast():
+        losses = step(model, part.to(accelerator.device), progress)
+    optimizer.zero_grad()
+    if share > 0:  # a mean over no labels may be no number
+        accelerator.backward(losses["loss"] * share)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    _sum_gradients(accelerator, parameters)
+    if max_gradient_norm is not None:
+        if accelerator.scaler is not None:  # fp16: the norm is that of the true gradients
+            accelerator.scaler.unscale_(optimizer.optimizer)
+        nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
+    optimizer.step()
+    return {
+        name: loss.detach() * share if share > 0 else torch.zeros_like(loss.detach()) for name, loss in losses.items()
+    }
 
 
 def _has_stopped(history: list[dict[str, Any]], patience: int | None) -> bool:
@@ -196,25 +227,27 @@ def _own_randomness(accelerator: Accelerator, seed: int, epoch: int) -> Iterator
         yield
 
 
-def _share(accelerator: Accelerator, batch: Batch) -> float | torch.Tensor:
+def _share(part: Batch, whole: Batch, num_processes: int) -> float:
     """The factor that makes the sum of the processes' mean losses the mean loss of the whole batch."""
-    if accelerator.num_processes == 1:
-        return 1.0
-    count = torch.tensor(float(batch.num_labels() or len(batch.input_ids)), device=accelerator.device)
-    return count / reduce(count.clone(), "sum")
+    if part is whole:
+        return 1.0 / num_processes
+    if whole.num_labels():
+        return part.num_labels() / whole.num_labels()
+    return len(part.input_ids) / len(whole.input_ids)
 
 
 def _sum_gradients(accelerator: Accelerator, parameters: list[nn.Parameter]) -> None:
     """Add up the gradients of all processes, in one message."""
     if accelerator.num_processes == 1:
         return
-    for parameter in parameters:
-        if parameter.grad is None:  # a part of the batch may not have reached it
-            parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    reached = torch.tensor([float(parameter.grad is not None) for parameter in trained], device=accelerator.device)
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    flat = torch.cat([reached, *(gradient.reshape(-1) for gradient in gradients)])
     torch.distributed.all_reduce(flat)
-    at = 0
-    for gradient in gradients:
-        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+    at = len(trained)
+    for parameter, gradient, count in zip(trained, gradients, flat[:at].tolist(), strict=True):
+        # What no process reached stays without a gradient: a zero would let weight decay and momentum move it.
+        if count:
+            parameter.grad = gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
         at += gradient.numel()

@@ -25,10 +25,10 @@ def seeded(seed: int) -> Iterator[None]:
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
         try:
+            random.seed(seed)
+            np.random.seed(seed)
+            torch.manual_seed(seed)
             yield
         finally:
             random.setstate(python_state)

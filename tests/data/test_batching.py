@@ -221,6 +221,13 @@ def test_other_sentences_meet_in_other_epochs() -> None:
     assert len(groups[0] & groups[1]) < 5
 
 
+def test_short_and_long_batches_come_in_no_order() -> None:
+    """Sorted batches would end each epoch on the longest sentences."""
+    batches = Batches(encode_lengths(list(range(1, 61))), batch_size=4, seed=0)
+    widths = [batch.mask.shape[1] for batch in batches]
+    assert abs(np.corrcoef(widths, np.arange(len(widths)))[0, 1]) < 0.7
+
+
 def test_without_a_seed_the_windows_come_by_length_in_every_epoch() -> None:
     batches = Batches(encode_lengths([5, 2, 9, 2, 1]), batch_size=2)
     first = epoch_order(batches, 0)

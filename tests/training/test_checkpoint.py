@@ -121,6 +121,21 @@ def test_a_checkpoint_never_runs_code(tmp_path: Path) -> None:
     assert not (tmp_path / "trapped").exists()
 
 
+def test_a_full_disk_is_an_os_error_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits are those of POSIX")
+    path = tmp_path / "state.pt"
+    write_checkpoint(path, {"history": [1]})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # no file may grow beyond it
+    try:
+        with pytest.raises(OSError):
+            write_checkpoint(path, {"model": torch.zeros(1_000_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert read_checkpoint(path) == {"history": [1]}
+    assert names_in(tmp_path) == ["state.pt"]
+
+
 def test_a_state_that_can_not_be_saved_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     write_checkpoint(path, {"history": [1]})

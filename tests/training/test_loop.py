@@ -118,6 +118,7 @@ def test_equals_a_plain_loop_bit_for_bit(clip: float | None) -> None:
             optimizer.step()
             number += 1
     assert same_weights(weights_of(ours), weights_of(plain))
+    assert not ours.training, "ready for use"
 
 
 def test_history_holds_the_mean_of_each_loss_and_the_score() -> None:
@@ -502,6 +503,15 @@ def main_of_a_process(folder: Path) -> None:
             {"weights": model.state_dict(), "history": history, "processes": Accelerator().num_processes},
             folder / f"{name}.{rank}.pt",
         )
+    draws: list[float] = []
+
+    def dropout_step(model: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
+        draws.append(float(torch.rand(())))
+        return tagging_step(model, batch, progress)
+
+    model = TinyTagger(dropout=0.5)
+    train(model, dropout_step, make_batches(), torch.optim.SGD(model.parameters(), 0.1), epochs=2, seed=0)
+    torch.save({"weights": model.state_dict(), "draws": draws}, folder / f"dropout.{rank}.pt")
 
 
 @pytest.fixture(scope="module")
@@ -536,6 +546,13 @@ def test_two_processes_train_the_same_model_as_one(two_processes: Path, tmp_path
     assert without_seconds(results[0]["history"]) == without_seconds(results[1]["history"])
     if name == "stopped":
         assert len(history) == 4
+
+
+@pytest.mark.slow
+def test_each_process_drops_out_by_itself_and_all_hold_one_model(two_processes: Path) -> None:
+    results = [torch.load(two_processes / f"dropout.{rank}.pt", weights_only=True) for rank in range(2)]
+    assert not set(results[0]["draws"]) & set(results[1]["draws"])
+    assert same_weights(results[0]["weights"], results[1]["weights"])
 
 
 @pytest.mark.slow

@@ -1,0 +1,54 @@
+"""The benchmarks run, on a few invented sentences, and print the table that their README holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_benchmark(script: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *flags]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+@pytest.mark.slow
+def test_training_benchmark_rates_train_against_the_bare_loop() -> None:
+    result = run_benchmark(
+        "tagger_training.py", "--small", "--rounds", "2", "--threads", "1", "--heads", "softmax", "crf"
+    )
+    assert result.returncode == 0, result.stderr
+    for head in ("softmax", "crf"):
+        assert f"| training, {head} |" in result.stdout
+    assert len(re.findall(r"^\| nlptransfer \| [\d,]+ \|", result.stdout, re.MULTILINE)) == 2
+    # The ratio itself is for a quiet machine to tell.
+    assert len(re.findall(r"^\| bare PyTorch loop \|.* 0\.9: (?:reached|missed) \|$", result.stdout, re.MULTILINE)) == 2
+    assert "Flair" not in result.stdout
+
+
+def test_prediction_benchmark_loses_no_word_between_the_files() -> None:
+    result = run_benchmark("tagger_prediction.py", "--small", "--rounds", "2", "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    for way in ("lists of words", "file to file"):
+        assert re.search(rf"^\| {way} \| [\d,]+ ", result.stdout, re.MULTILINE)
+
+
+def test_a_missing_flair_python_is_told_before_anything_is_trained() -> None:
+    result = run_benchmark("tagger_training.py", "--small", "--flair_python", "no/such/python")
+    assert result.returncode == 2
+    assert "no/such/python is no file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_word_vector_benchmark_rates_every_reader_against_gensim() -> None:
+    result = run_benchmark("word_vectors.py", "--words", "5000", "--dim", "50")
+    assert result.returncode == 0, result.stderr
+    assert "gensim" in result.stdout
