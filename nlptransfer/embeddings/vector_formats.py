@@ -23,6 +23,7 @@ FASTTEXT_MAGIC = b"\xba\x16\x4f\x2f"
 
 _SNIFFED = 1 << 19
 _SNIFFED_LINES = 10
+_LARGEST_DIM = 100_000
 _HEADER = re.compile(rb"[ \t]*(\d+)[ \t]+(\d+)[ \t]*(?:\r?\n|\Z)")
 _PRINTABLE = re.compile(rb"[\t\n\r\x20-\x7e]+")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -175,6 +176,15 @@ def _check_promise(path: Path, num_words: int, dim: int) -> None:
             line=1,
             expected="a header with the number of words and of numbers per word, both above 0",
             found=f"{num_words} and {dim}",
+        )
+    if dim > _LARGEST_DIM:
+        raise InputError(
+            "the header is implausible",
+            where=path,
+            line=1,
+            expected=f"at most {_LARGEST_DIM:,} numbers per word",
+            found=f"{dim:,}",
+            remedy="Correct the header or download the file again.",
         )
 
 

@@ -30,6 +30,7 @@ def finish_run(
     best_system: str,
     seconds: Mapping[str, float],
     warnings: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> None:
     """Write predictions, history, plots, report and metrics; drop the cells; print verdicts and scores.
 
@@ -50,6 +51,7 @@ def finish_run(
         best_system: whose confusions and tags to show.
         seconds: by part of the run.
         warnings: what every reader must see.
+        notes: what a curious reader may want to know, a sentence each.
     """
     folder.write_predictions(predictions)
     folder.write_history(history)
@@ -76,6 +78,7 @@ def finish_run(
         plots=plots,
         seconds=seconds,
         warnings=warnings,
+        notes=notes,
     )
     folder.write_metrics(
         recipe=recipe, version=__version__, signature=signature, scores=scores, verdicts=verdicts, seconds=seconds

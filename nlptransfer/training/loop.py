@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.utils import reduce
 from torch import nn
 from tqdm import tqdm
@@ -93,8 +92,6 @@ def train(
         raise ValueError("patience counts epochs without a better score, so it needs evaluate")
     accelerator = accelerator or Accelerator()
     model.to(accelerator.device)
-    # Not through `prepare`, which would keep every optimizer alive as long as the accelerator.
-    prepared = AcceleratedOptimizer(optimizer, scaler=accelerator.scaler)
     learning_rates = [group["lr"] for group in optimizer.param_groups]
     history: list[dict[str, Any]] = []
     best_score, best_weights = float("-inf"), None
@@ -102,7 +99,7 @@ def train(
         state = read_checkpoint(checkpoint, device=accelerator.device)
         try:
             model.load_state_dict(state["model"])
-            prepared.load_state_dict(state["optimizer"])
+            optimizer.load_state_dict(state["optimizer"])
             history, best_score, best_weights = state["history"], state["best_score"], state["best_weights"]
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise InputError(
@@ -136,7 +133,7 @@ def train(
                     if schedule is not None:
                         for group, learning_rate in zip(optimizer.param_groups, learning_rates, strict=True):
                             group["lr"] = learning_rate * schedule(progress)
-                    losses = _update(model, step, batch, progress, prepared, accelerator, max_gradient_norm)
+                    losses = _update(model, step, batch, progress, optimizer, accelerator, max_gradient_norm)
                     for name, loss in losses.items():
                         sums[name] = sums[name] + loss if name in sums else loss
                     bar.update()
@@ -161,7 +158,7 @@ def train(
                     checkpoint,
                     {
                         "model": model.state_dict(),
-                        "optimizer": prepared.state_dict(),
+                        "optimizer": optimizer.state_dict(),
                         "history": history,
                         "best_score": best_score,
                         "best_weights": best_weights,
@@ -185,7 +182,7 @@ def _update(
     step: Step,
     whole_batch: Batch,
     progress: float,
-    optimizer: AcceleratedOptimizer,
+    optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
     max_gradient_norm: float | None,
 ) -> dict[str, torch.Tensor]:
@@ -199,11 +196,16 @@ def _update(
         accelerator.backward(losses["loss"] * share)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     _sum_gradients(accelerator, parameters)
+    scaler = accelerator.scaler  # of fp16, else None
     if max_gradient_norm is not None:
-        if accelerator.scaler is not None:  # fp16: the norm is that of the true gradients
-            accelerator.scaler.unscale_(optimizer.optimizer)
+        if scaler is not None:
+            scaler.unscale_(optimizer)  # the norm is that of the true gradients
         nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
-    optimizer.step()
+    if scaler is None:
+        optimizer.step()
+    else:
+        scaler.step(optimizer)  # passes over a step whose gradients overflowed
+        scaler.update()
     return {
         name: loss.detach() * share if share > 0 else torch.zeros_like(loss.detach()) for name, loss in losses.items()
     }

@@ -46,6 +46,7 @@ def test_one_bad_line_at_the_top_does_not_set_the_dimension(tmp_path: Path) -> N
         (b"", "no words"),
         (b" \n\n", "no words"),
         (b"0 300\n", "no words"),
+        (b"3 99999999999999\nabc", r"line 1: the header is implausible"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0", "not a vector file.*GloVe"),
         (b"It was the best of times,\nit was the worst of times.\n", "not a vector file.*'It was the best"),
         (b"12 5\nhello world, how are you today, my friend?\n", "not a vector file"),
