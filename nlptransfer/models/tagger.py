@@ -53,10 +53,10 @@ class TaggerShape:
     hidden_dim: int = 128
     num_layers: int = 1
     bidirectional: bool = True
-    characters: CharacterEncoder = "cnn"
-    character_dim: int = 64
+    characters: CharacterEncoder = "lstm"
+    character_dim: int = 128
     head: Head = "softmax"
-    dropout: float = 0.4
+    dropout: float = 0.5
     word_dropout: float = 0.25
     max_length: int = 256
     context: int = 16

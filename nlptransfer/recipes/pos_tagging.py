@@ -91,9 +91,9 @@ class Settings(RunSettings):
     """Recurrent layers."""
     bidirectional: bool = True
     """Read each sentence in both directions."""
-    characters: Literal["none", "cnn", "lstm"] = "cnn"
+    characters: Literal["none", "cnn", "lstm"] = "lstm"
     """Encoder of each word's spelling."""
-    character_dim: int = 64
+    character_dim: int = 128
     """Features from the spelling."""
     head: Literal["softmax", "crf"] = "softmax"
     """Decide each tag for itself, or whole sequences."""

@@ -39,8 +39,14 @@ def make_accelerator(device: str = "auto", precision: Precision = "fp32") -> Acc
     if kind == "cuda" and ":" in device:
         torch.cuda.set_device(device)
     try:
-        return Accelerator(cpu=kind == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+        accelerator = Accelerator(cpu=kind == "cpu", mixed_precision="no" if precision == "fp32" else precision)
     except ValueError as error:
         raise InputError(
             f"--precision {precision} can't be used here ({error})".splitlines()[0], remedy="Use --precision fp32."
         ) from error
+    if precision != "fp32" and not accelerator.native_amp:
+        # accelerate would train in fp32 without a word.
+        raise InputError(
+            f"--precision {precision} can't be used on {accelerator.device.type}", remedy="Use --precision fp32."
+        )
+    return accelerator

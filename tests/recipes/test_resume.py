@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 
 from nlptransfer.recipes.pos_tagging import main
+from nlptransfer.training.checkpoint import read_checkpoint
 
 Snapshot = dict[str, tuple[bytes, int]]
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def without_seconds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
@@ -45,6 +49,8 @@ def test_a_run_killed_halfway_ends_as_an_undisturbed_one(
     assert (cells / "frozen-0" / "checkpoint.pt").is_file()
     assert not (cells / "frozen-0" / "cell.json").exists()
     assert not (folder / "metrics.json").exists()
+    before = read_checkpoint(cells / "frozen-0" / "checkpoint.pt")["history"]
+    assert 3 <= len(before) < 6
 
     resumed = start("--output_dir", folder, "--resume")
     shown, complaints = resumed.communicate()
@@ -54,7 +60,9 @@ def test_a_run_killed_halfway_ends_as_an_undisturbed_one(
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["scores"] == finished.metrics["scores"]
     assert metrics["verdicts"] == finished.metrics["verdicts"]
-    assert history(folder) == history(finished.folder)
+    assert without_seconds(history(folder)) == without_seconds(history(finished.folder))
+    frozen = [row["seconds"] for row in history(folder) if (row["system"], row["seed"]) == ("frozen", 0)]
+    assert frozen[: len(before)] == [row["seconds"] for row in before], "nor is what the checkpoint held"
     kept = [path.relative_to(folder) for path in (folder / "predictions").iterdir()]
     for file in [*kept, Path("model/model.safetensors"), Path("model/config.json")]:
         assert (folder / file).read_bytes() == (finished.folder / file).read_bytes(), file
