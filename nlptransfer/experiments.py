@@ -19,7 +19,7 @@ class Cell:
     Attributes:
         predictions: one system's, for one seed, on every split that is scored.
         history: its rows of history.jsonl.
-        seconds: how long it took, over all tries.
+        seconds: how long it took, in its last try.
     """
 
     predictions: list[Predictions]

@@ -240,6 +240,7 @@ def run(settings: Settings) -> None:
         check_reload(folder.model, sentences, tagger.predict(sentences))
 
     # 6. The run folder: predictions, history, plots, report, metrics.
+    padding = max((row["padding"] for row in history), default=0.0)
     seconds = {f"{system}, seed {seed}": cell.seconds for (system, seed), cell in cells.items()}
     finish_run(
         folder,
@@ -256,6 +257,7 @@ def run(settings: Settings) -> None:
         best_system=best if networks else settings.systems[0],
         seconds={**seconds, "total": time.perf_counter() - started},
         warnings=warnings,
+        notes=[f"At most {padding:.1%} of the positions of a training epoch were padding."],
     )
 
 
@@ -286,7 +288,7 @@ def train_system(
     history: list[dict[str, Any]] = []
 
     def tell(row: Mapping[str, Any]) -> None:
-        history.append({"system": system, "seed": seed, **row})
+        history.append({"system": system, "seed": seed, **row, "padding": batches.padding})
         tqdm.write(
             f"{system}, seed {seed}, epoch {row['epoch']} of {settings.epochs}: loss {row['loss']:.4f}, "
             f"dev accuracy {row['score']:.4f}, {row['seconds']:.1f} s"
@@ -299,14 +301,14 @@ def train_system(
     else:
         model = build_tagger(settings, system, seed, splits["train"], vectors).to(accelerator.device)
         dev = model.encode(splits["dev"]["tokens"][:], splits["dev"]["tags"][:])
-        optimizer = make_optimizer(settings, model)
+        batches = Batches(
+            model.encode(tokens, labels), batch_size=settings.batch_size, max_length=settings.max_length, seed=seed
+        )
         train(
             model,
             tagging_step,
-            Batches(
-                model.encode(tokens, labels), batch_size=settings.batch_size, max_length=settings.max_length, seed=seed
-            ),
-            optimizer,
+            batches,
+            make_optimizer(settings, model),
             epochs=settings.epochs,
             seed=seed,
             evaluate=lambda: float((model.predict_ids(dev) == dev.labels).mean()),
