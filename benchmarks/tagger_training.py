@@ -151,7 +151,7 @@ def make_tagger(sentences: Sentences, *, head: Head, seed: int) -> tuple[Recurre
             counts=np.array([0] * len(RESERVED) + list(counts.values())),
         )
         # A shape does not say how large a character's embedding is: this one is as large as Flair's.
-        tagger.characters = CharacterLSTM(len(characters), 2 * CHARACTER_UNITS, character_dim=CHARACTER_DIM)
+        tagger.characters = CharacterLSTM(len(characters), 2 * CHARACTER_UNITS, embedding_dim=CHARACTER_DIM)
     labels = [[ids[tag] for tag in sentence_tags] for sentence_tags in tags]
     return tagger, Batches(tagger.encode(words, labels), batch_size=BATCH_SIZE, seed=seed)
 

@@ -106,7 +106,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     model = load(arguments.model)
     split, tokens, gold = _load_labelled(arguments, conllu_column(model))
     predictions = Predictions(Path(arguments.model).name, split, 0, tokens, gold, model.predict(tokens))
-    score = next(iter(score_predictions([predictions], seed=arguments.seed)))
+    score = score_predictions([predictions], seed=arguments.seed)[-1]  # the mean, which claims no seed
     print(f"{arguments.data} ({split}): {len(tokens):,} sentences, {score.n:,} words")
     print(f"token accuracy {score.value:.2%} (95 % interval {score.low:.2%} to {score.high:.2%})")
     unknown = sorted({tag for tags in gold for tag in tags} - set(model.tags))
@@ -186,6 +186,7 @@ def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="upos or xpos of CoNLL-U (default: the one that the model learned), or a column",
     )
+    command.add_argument("--columns", nargs="+", metavar="NAME", help="the columns of a file with one word per line")
     command.add_argument(
         "--tagset", choices=["universal"], help="map the tags of an NLTK corpus to the 12 universal ones"
     )
@@ -213,17 +214,21 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace], None], Callable[[argparse
 def _load_labelled(arguments: argparse.Namespace, learned_column: str) -> tuple[str, list[list[str]], list[list[str]]]:
     """The split's name, and the words and tags of its sentences."""
     from nlptransfer.data.corpora import load_corpus
+    from nlptransfer.data.splits import tag_texts
 
     is_conllu = arguments.data.startswith("ud:") or ".conllu" in arguments.data
+    is_conllu = is_conllu or any(Path(arguments.data).glob("*.conllu*"))
     corpus = load_corpus(
         arguments.data,
         arguments.split,
         data_dir=arguments.data_dir,
         tag_column=arguments.tag_column or (learned_column if is_conllu else None),
+        columns=arguments.columns,
         tagset=arguments.tagset,
         traces=arguments.traces == "true",
     )
-    split = arguments.split or "test"
+    # A corpus in one piece is scored whole, with whatever of it the model was trained on.
+    split = arguments.split or ("test" if isinstance(corpus, dict) else "whole corpus")
     if isinstance(corpus, dict):
         if split not in corpus:
             raise InputError(
@@ -233,8 +238,7 @@ def _load_labelled(arguments: argparse.Namespace, learned_column: str) -> tuple[
                 remedy="Say which split to score with --split.",
             )
         corpus = corpus[split]
-    names = corpus.features["tags"].feature.names
-    return split, list(corpus["tokens"]), [[names[tag] for tag in tags] for tags in corpus["tags"]]
+    return split, corpus["tokens"][:], tag_texts(corpus)
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def test_predict_leaves_nothing_half_written(tmp_path: Path, model: Model, capsy
     source.write_text(CONLLU + "1\tbroken\n")
     target.write_text("what was here")
     message = fails(capsys, "predict", "--model", "m", "--input", str(source), "--output", str(target))
-    assert message.startswith(f"error: {source}, line 5: this is not a line of a CoNLL-U file. Expected 10 columns")
+    assert message.startswith(f"error: {source}, line 5: the line has another number of columns. Expected 10")
     assert "Traceback" not in message
     assert target.read_text() == "what was here"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.conllu", "out.conllu"]
@@ -168,7 +168,7 @@ def test_evaluate_scores_a_model_on_labelled_data(
     data.write_text(gold)
     main(["evaluate", "--model", "runs/m", "--data", str(data), "--output", str(output)])
     shown = capsys.readouterr().out
-    assert f"{data} (test): 4 sentences, 8 words" in shown
+    assert f"{data} (whole corpus): 4 sentences, 8 words" in shown
     assert "token accuracy 50.00% (95 % interval " in shown
     assert "words whose tag the model does not know, counted as wrong: 1 (PART)" in shown
     result = json.loads(output.read_text())

@@ -1,7 +1,9 @@
-"""Files are written whole or not at all, and nothing is left beside them."""
+"""Files are written whole or not at all, with nothing left beside them; lines are read whole or refused."""
 
 from __future__ import annotations
 
+import errno
+import gzip
 import json
 import os
 import stat
@@ -12,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from nlptransfer.files import cache_folder, write_json, write_text, write_whole
+from nlptransfer.errors import InputError
+from nlptransfer.files import cache_folder, read_lines, write_folder_whole, write_json, write_text, write_whole
 
 
 def names_in(folder: Path) -> list[str]:
@@ -76,6 +79,26 @@ def test_a_parent_that_is_a_file_is_an_os_error(tmp_path: Path) -> None:
         pytest.fail("there is no place to write to")
 
 
+def test_a_full_disk_names_the_file_and_not_the_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("model")
+    for write in (write_whole, write_folder_whole):
+        with pytest.raises(OSError) as unnamed, write(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with pytest.raises(OSError) as inside, write(path) as temporary:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(temporary.absolute() / "weights"))
+        assert unnamed.value.filename == inside.value.filename == "model"
+        assert names_in(tmp_path) == []
+
+
+def test_an_error_about_something_else_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as named, write_whole(tmp_path / "a.txt"):
+        (tmp_path / "missing").open()
+    assert named.value.filename == str(tmp_path / "missing")
+    with pytest.raises(ConnectionError, match=r"^the server is away$"), write_whole(tmp_path / "a.txt"):
+        raise ConnectionError("the server is away")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 def test_a_file_gets_the_mode_that_open_would_give(tmp_path: Path) -> None:
     write_text(tmp_path / "ours", "")
@@ -133,3 +156,44 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert not (tmp_path / "cache").exists(), "whoever writes to it makes it"
     monkeypatch.setenv("NLPTRANSFER_CACHE", "")
     assert cache_folder().name == "nlptransfer"
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_lines_are_numbered_and_stripped_of_their_ends_and_of_a_byte_order_mark(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.txt{suffix}"
+    # U+2028 and U+0085 end a line for str.splitlines, but not in a file.
+    data = "\ufeffone\r\n\ntwo\u2028\x85 three".encode()
+    path.write_bytes(gzip.compress(data) if suffix else data)
+    assert list(read_lines(path)) == [(1, "one"), (2, ""), (3, "two\u2028\x85 three")]
+
+
+def test_a_file_that_is_not_utf8_is_refused_with_line_and_byte(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"fine\ncaf\xe9\n")
+    with pytest.raises(InputError, match=r"a\.txt, line 2: the file is not UTF-8 \(byte 4 of the line is 0xe9\)"):
+        list(read_lines(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize("data", [b"not gzip at all", gzip.compress(b"word\n" * 9999)[:-40]])
+def test_damaged_gzip_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.gz").write_bytes(data)
+    with pytest.raises(InputError, match="gzip data is damaged or cut short"):
+        list(read_lines(tmp_path / "a.gz"))
+
+
+def test_a_missing_file_is_told_with_its_look_alikes(tmp_path: Path) -> None:
+    (tmp_path / "train.conllu").touch()
+    with pytest.raises(InputError, match=r"no such file or folder.*Did you mean .*train\.conllu\?"):
+        list(read_lines(tmp_path / "trian.conllu"))
+    with pytest.raises(InputError, match="does not exist either"):
+        list(read_lines(tmp_path / "absent" / "a.conllu"))
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").touch()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"a\.txt: the file can't be read \(Permission denied\)"):
+        list(read_lines(tmp_path / "a.txt"))

@@ -200,8 +200,9 @@ class Batches:
         else:
             random = np.random.default_rng((self.seed, epoch))
             # A little noise on the length lets sentences of near lengths meet in other batches each epoch, at the
-            # price of a per cent or two of padding.
-            order = np.argsort(self._lengths * random.uniform(0.97, 1.03, len(self._lengths)), kind="stable")
+            # price of a per cent or two of padding. Large batches mix enough by themselves.
+            noise = 0.03 * min(1.0, 32 / self.batch_size)
+            order = np.argsort(self._lengths * random.uniform(1 - noise, 1 + noise, len(self._lengths)), kind="stable")
             cuts = np.arange(0, len(order), self.batch_size)
             self._groups = [order[at : at + self.batch_size] for at in cuts]
             random.shuffle(self._groups)

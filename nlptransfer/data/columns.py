@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptransfer.data.fetching import read_lines
 from nlptransfer.data.tables import check_columns, tagged_dataset
 from nlptransfer.errors import InputError
+from nlptransfer.files import read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +33,8 @@ def read_columns(path: str | Path, *, columns: Sequence[str] | None = None, tag_
         The corpus, with the schema of `tagged_dataset`.
 
     Raises:
-        InputError: a line with another number of columns, a missing name in `columns`, no sentences.
+        InputError: a line with another number of columns, a missing name in `columns`, a `tag_column` without
+            `columns`, no sentences.
 
     Example:
         >>> Path("two.tsv").write_text("The\tDET\nend\tNOUN\n")
@@ -42,6 +43,12 @@ def read_columns(path: str | Path, *, columns: Sequence[str] | None = None, tag_
     """
     if columns is not None:
         check_columns(columns, tag_column=tag_column, where=path)
+    elif tag_column != "tags":
+        raise InputError(
+            f"which column is '{tag_column}' can't be told: the file does not name its columns",
+            where=path,
+            remedy=f"Name them all in order, as in: --columns tokens {tag_column}",
+        )
     token_index = 0 if columns is None else list(columns).index("tokens")
     tag_index = -1 if columns is None else list(columns).index(tag_column)
     num_columns = None if columns is None else len(columns)

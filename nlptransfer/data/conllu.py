@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlptransfer.data.fetching import read_lines
 from nlptransfer.data.tables import tagged_dataset
 from nlptransfer.errors import InputError
+from nlptransfer.files import read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -21,11 +21,8 @@ _NEWDOC = re.compile(r"#\s*newdoc\s+id\s*=\s*(\S+)")
 _GENRE = re.compile(r"(?:(answers|email|newsgroup|reviews|weblog)-|GUM_([a-z]+)_)")
 
 
-def conllu_blocks(lines: Iterable[tuple[int, str]], *, where: str | Path) -> Iterator[list[tuple[int, str]]]:
+def _conllu_blocks(lines: Iterable[tuple[int, str]], *, where: str | Path) -> Iterator[list[tuple[int, str]]]:
     """The sentences of a CoNLL-U text as blocks of numbered lines, each checked, one at a time.
-
-    Checked are: ten columns, none empty, and word numbers in sequence, with ranges (``3-4``) before their first word
-    and empty nodes (``8.1``) after the word they follow.
 
     Args:
         lines: line numbers and lines without line ends, as `read_lines` gives them.
@@ -36,18 +33,18 @@ def conllu_blocks(lines: Iterable[tuple[int, str]], *, where: str | Path) -> Ite
         out. A block may hold comments only.
 
     Raises:
-        InputError: a line is malformed; says which, what was expected, and what was found.
+        InputError: what `check_block` refuses.
     """
     block: list[tuple[int, str]] = []
     for line, text in lines:
         if text.strip():
             block.append((line, text))
         elif block:
-            _check_block(block, where=where)
+            check_block(block, where=where)
             yield block
             block = []
     if block:
-        _check_block(block, where=where)
+        check_block(block, where=where)
         yield block
 
 
@@ -83,7 +80,7 @@ def read_conllu(path: str | Path, *, tag_column: str = "upos") -> Dataset:
     tokens, tags, comments, starts = [], [], [], []
     genres: list[str | None] = []
     genre: str | None = None
-    for block in conllu_blocks(read_lines(path), where=path):
+    for block in _conllu_blocks(read_lines(path), where=path):
         notes = [text for _, text in block if text.startswith("#")]
         for note in notes:
             if document := _NEWDOC.match(note):
@@ -103,14 +100,32 @@ def read_conllu(path: str | Path, *, tag_column: str = "upos") -> Dataset:
     return tagged_dataset(tokens, tags, where=path, lines=starts, domains=genres, comments=comments)
 
 
-def _check_block(block: list[tuple[int, str]], *, where: str | Path) -> None:
+def check_block(
+    block: list[tuple[int, str]],
+    *,
+    where: str | Path,
+    remedy: str = "Mend the line; files with other columns are read as .tsv.",
+) -> None:
+    """Make sure that the lines of one sentence are CoNLL-U.
+
+    Checked are: ten columns, none empty, and word numbers in sequence, with ranges (``3-4``) before their first word
+    and empty nodes (``8.1``) after the word they follow.
+
+    Args:
+        block: line numbers, and comments, words, ranges and empty nodes without line ends; no blank lines.
+        where: the file, for messages.
+        remedy: what to do about a line that has another form altogether.
+
+    Raises:
+        InputError: a line is malformed; says which, what was expected, and what was found.
+    """
     last_word, last_empty, range_end = 0, 0, 0
     for line, text in block:
         if text.startswith("#"):
             continue
         match = _LINE.fullmatch(text)
         if match is None:
-            raise _malformed(text, where=where, line=line)
+            raise _malformed(text, where=where, line=line, remedy=remedy)
         number, sign, second = int(match[1]), match[2], int(match[3] or 0)
         if sign is None:
             expected = [str(last_word + 1)]
@@ -154,7 +169,7 @@ def _check_block(block: list[tuple[int, str]], *, where: str | Path) -> None:
         )
 
 
-def _malformed(text: str, *, where: str | Path, line: int) -> InputError:
+def _malformed(text: str, *, where: str | Path, line: int, remedy: str) -> InputError:
     columns = text.split("\t")
     if len(columns) != 10:
         problem = "the line has another number of columns"
@@ -172,7 +187,7 @@ def _malformed(text: str, *, where: str | Path, line: int) -> InputError:
         line=line,
         expected=expected,
         found=found,
-        remedy="Mend the line; files with other columns are read as .tsv.",
+        remedy=remedy,
     )
 
 

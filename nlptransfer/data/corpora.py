@@ -16,6 +16,7 @@ from nlptransfer.data.splits import share_tags
 from nlptransfer.data.synthetic import make_tagged_languages
 from nlptransfer.data.tables import TABLE_SUFFIXES, conform_dataset, read_table
 from nlptransfer.errors import InputError
+from nlptransfer.files import missing_file
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -138,6 +139,11 @@ def load_corpus(
     if kind == "synthetic":
         return _load_synthetic(rest, split)
     return _load_path(Path(name).expanduser(), split, tag_column=tag_column, columns=columns)
+
+
+def is_synthetic(name: str) -> bool:
+    """Whether this is the name of a synthetic corpus, and not of a file, say."""
+    return re.split(r"[:,]", name)[0] == "synthetic"
 
 
 def _load_synthetic(language: str, split: str | None) -> Dataset:
@@ -266,7 +272,7 @@ def _load_path(
         close = difflib.get_close_matches(str(path), _NAMES) if len(path.parts) <= 2 else []
         if close or (":" in str(path) and not path.drive):
             raise _unknown_name(str(path))
-        raise fetching.missing_file(path)
+        raise missing_file(path)
     if path.is_file():
         if split is not None:
             raise _no_splits(str(path), split)
@@ -370,7 +376,7 @@ def _no_splits(name: str, split: str, shipped: tuple[str, ...] = ()) -> InputErr
         where=name,
         expected=f"one of {', '.join(shipped)}" if shipped else "no split: the corpus is one piece",
         found=split,
-        remedy="Load it without a split, and divide it with split_corpus.",
+        remedy="Leave the split out.",
     )
 
 

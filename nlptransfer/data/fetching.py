@@ -1,12 +1,8 @@
-"""Where corpora are looked for, how they are fetched from their public source, and how text files are opened."""
+"""Where corpora are looked for, and how they are fetched from their public source."""
 
 from __future__ import annotations
 
-import difflib
-import gzip
 import os
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -262,53 +258,6 @@ def unreachable(address: str) -> str | None:
     except requests.exceptions.RequestException as error:
         return f"{address} ({_reason(error)})"
     return None
-
-
-def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 text file, plain or gzipped (``.gz``), numbered from 1, without their line ends.
-
-    The file is streamed. A byte order mark is skipped.
-
-    Raises:
-        InputError: the file is missing, is not UTF-8 (says the line and the byte), or is not whole gzip data.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise missing_file(path)
-    number = 0
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as handle:
-            for number, line in enumerate(handle, start=1):
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                yield number, line.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the file is not UTF-8 (byte {error.start + 1} of the line is 0x{error.object[error.start]:02x})",
-            where=path,
-            line=number,
-            remedy="Convert it, for instance with: iconv -f LATIN1 -t UTF-8.",
-        ) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(
-            f"the gzip data is damaged or cut short ({error})",
-            where=path,
-            line=number + 1,
-            remedy="Copy or download the file again.",
-        ) from error
-
-
-def missing_file(path: Path) -> InputError:
-    """The error for a file or folder that is not there, with the names beside it that look alike."""
-    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, beside)
-    if close:
-        remedy = f"Did you mean {' or '.join(str(path.with_name(name)) for name in close)}?"
-    elif path.parent.is_dir():
-        remedy = "Check the name."
-    else:
-        remedy = f"The folder {path.parent} does not exist either."
-    return InputError("no such file or folder", where=path, remedy=remedy)
 
 
 def _reason(error: RequestException) -> str:

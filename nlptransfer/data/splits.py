@@ -89,6 +89,16 @@ def tag_names(dataset: Dataset) -> list[str]:
     return list(names)
 
 
+def tag_texts(dataset: Dataset) -> list[list[str]]:
+    """The tags of each sentence as text.
+
+    Raises:
+        InputError: the dataset has no column ``tags`` with named tags.
+    """
+    names = tag_names(dataset)
+    return [[names[tag] for tag in sentence] for sentence in dataset["tags"][:]]
+
+
 def share_tags(splits: Mapping[str, Dataset]) -> DatasetDict:
     """The same datasets with one numbering: the sorted names of all of them."""
     from datasets import DatasetDict

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptransfer.data.fetching import read_lines
 from nlptransfer.errors import InputError
+from nlptransfer.files import read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -182,6 +182,12 @@ def _check_sentence(words: Any, tags: Any, *, where: str | Path, number: int, li
                 found=repr(values[index]),
                 remedy="Mend or delete the sentence.",
             )
+        try:
+            "".join(values).encode()
+        except UnicodeEncodeError as error:
+            raise bad(
+                f"has a {kind} with half a character, a lone surrogate", found=repr(error.object[error.start])
+            ) from None
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:

@@ -5,6 +5,8 @@ Only the tags change: every other byte of a CoNLL-U file and every other key of 
 
 from __future__ import annotations
 
+import gzip
+import io
 import itertools
 import json
 import re
@@ -12,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
+from nlptransfer.data.conllu import check_block
 from nlptransfer.errors import InputError
+from nlptransfer.files import decoded_lines
 
 Format = Literal["conllu", "lines", "jsonl"]
 Predict = Callable[[list[list[str]]], Sequence[Sequence[str]]]
@@ -20,6 +24,8 @@ Predict = Callable[[list[list[str]]], Sequence[Sequence[str]]]
 UPOS_COLUMN, XPOS_COLUMN = 3, 4
 _SUFFIXES: dict[str, Format] = {".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _BYTE_ORDER_MARK = "\ufeff"
+_GZIP = b"\x1f\x8b"
+_MEND = "Mend the line, or name the file's format with --format."
 Item = TypeVar("Item")
 
 
@@ -37,8 +43,8 @@ class Passage(NamedTuple):
 
 def tag_stream(
     predict: Predict,
-    source: BinaryIO,
-    target: BinaryIO,
+    reader: BinaryIO,
+    writer: BinaryIO,
     *,
     name: str,
     format: Format | None = None,
@@ -50,9 +56,9 @@ def tag_stream(
 
     Args:
         predict: lists of words -> lists of tags, as many and as long.
-        source: UTF-8 bytes. CoNLL-U; or one sentence a line, words separated by spaces; or one JSON object a line
-            with `tokens`.
-        target: where to write. CoNLL-U with `column` replaced; or `word<TAB>tag` lines with an empty line after each
+        reader: UTF-8 bytes, gzipped or not (which is told where it is an `io.BufferedReader`, as opened files are).
+            CoNLL-U; or one sentence a line, words separated by spaces; or one JSON object a line with `tokens`.
+        writer: where to write. CoNLL-U with `column` replaced; or `word<TAB>tag` lines with an empty line after each
             sentence; or the JSON objects with `tags` added.
         name: the file's name, for messages and for its suffix.
         format: the format; where it is None, the suffix tells, or else the first lines.
@@ -64,27 +70,27 @@ def tag_stream(
         The number of words tagged.
 
     Raises:
-        InputError: a line that is broken, with its number. What came before it may be written already: give a target
-            that is thrown away then.
+        InputError: a line that is broken, with its number. What came before it may be written already: give a writer
+            whose output is thrown away then.
 
     Example:
-        >>> source, target = io.BytesIO(b"The bank\\n"), io.BytesIO()
-        >>> tag_stream(lambda sentences: [["X"] * len(words) for words in sentences], source, target, name="-")
+        >>> reader, writer = io.BytesIO(b"The bank\\n"), io.BytesIO()
+        >>> tag_stream(lambda sentences: [["X"] * len(words) for words in sentences], reader, writer, name="-")
         2
-        >>> target.getvalue()
+        >>> writer.getvalue()
         b'The\\tX\\nbank\\tX\\n\\n'
     """
-    lines = _decoded(source, name)
+    lines: Iterator[str] = (line for _, line in decoded_lines(_unpacked(reader), where=name))
     first = next(lines, "")
     lines = itertools.chain([first.removeprefix(_BYTE_ORDER_MARK)], lines) if first else lines
     if format is None:
         format, lines = _detected(name, lines)
     if first.startswith(_BYTE_ORDER_MARK) and format == "conllu":
-        target.write(_BYTE_ORDER_MARK.encode())
+        writer.write(_BYTE_ORDER_MARK.encode())
     passages = {
-        "conllu": lambda: read_conllu(lines, name=name, column=column),
-        "lines": lambda: read_lines(lines),
-        "jsonl": lambda: read_jsonl(lines, name=name),
+        "conllu": lambda: _conllu_passages(lines, name=name, column=column),
+        "lines": lambda: _line_passages(lines),
+        "jsonl": lambda: _jsonl_passages(lines, name=name),
     }[format]()
     num_tokens = 0
     for chunk in _chunks(passages, chunk_size):
@@ -93,32 +99,21 @@ def tag_stream(
             own: Sequence[str] = next(tags) if passage.tokens else []
             assert len(own) == len(passage.tokens), "the model dropped a word"
             # backslashreplace only ever touches JSON's lone surrogates, and gives them back as JSON writes them.
-            target.write(passage.written(own).encode("utf-8", "backslashreplace"))
+            writer.write(passage.written(own).encode("utf-8", "backslashreplace"))
         tagged = sum(len(passage.tokens) for passage in chunk)
         progress(tagged)
         num_tokens += tagged
     return num_tokens
 
 
-def read_conllu(lines: Iterable[str], *, name: str, column: int = UPOS_COLUMN) -> Iterator[Passage]:
-    """Sentences of a CoNLL-U file: the syntactic words get tags, all else is kept.
+def _conllu_passages(lines: Iterable[str], *, name: str, column: int) -> Iterator[Passage]:
+    """Sentences of a CoNLL-U file, each with its comments and the empty line after it; the syntactic words get tags."""
+    for sentence in _up_to_empty_lines(enumerate(lines, start=1)):
+        block = [(number, line.rstrip("\r\n")) for number, line in sentence if line.strip()]
+        check_block(block, where=name, remedy=_MEND)
+        passage = [line for _, line in sentence]
+        words = [row for row, line in enumerate(passage) if line.partition("\t")[0].isdecimal()]
 
-    Args:
-        lines: with their line ends.
-        name: the file's name, for messages.
-        column: which of the ten columns to write, counted from 0.
-
-    Yields:
-        One passage per sentence, with its comments and the empty line after it.
-
-    Raises:
-        InputError: a line without ten columns, or words that are not numbered 1, 2, 3.
-    """
-    passage: list[str] = []
-    words: list[int] = []  # where in the passage the syntactic words stand
-    tokens: list[str] = []
-
-    def finished() -> Passage:
         def written(tags: Sequence[str], passage: list[str] = passage, words: list[int] = words) -> str:
             for row, tag in zip(words, tags, strict=True):
                 columns = passage[row].split("\t")
@@ -126,58 +121,23 @@ def read_conllu(lines: Iterable[str], *, name: str, column: int = UPOS_COLUMN) -
                 passage[row] = "\t".join(columns)
             return "".join(passage)
 
-        return Passage(tokens, written)
-
-    for number, line in enumerate(lines, start=1):
-        text = line.rstrip("\r\n")
-        passage.append(line)
-        if not text.strip():
-            yield finished()
-            passage, words, tokens = [], [], []
-        elif not text.startswith("#"):
-            columns = text.split("\t")
-            if len(columns) != 10:
-                raise InputError(
-                    "this is not a line of a CoNLL-U file",
-                    where=name,
-                    line=number,
-                    expected="10 columns separated by tabs",
-                    found=f"{len(columns)}: {_clipped(text)}",
-                    remedy="Mend the line, or name the file's format with --format.",
-                )
-            if columns[0].isdecimal():
-                if int(columns[0]) != len(words) + 1 or not columns[1]:
-                    raise InputError(
-                        "the words of the sentence are not numbered in order, or one is empty",
-                        where=name,
-                        line=number,
-                        expected=f"word {len(words) + 1}",
-                        found=_clipped(text),
-                        remedy="Mend the line; sentences end with an empty line.",
-                    )
-                words.append(len(passage) - 1)
-                tokens.append(columns[1])
-            elif not re.fullmatch(r"\d+[-.]\d+", columns[0]):
-                raise InputError(
-                    "the first column holds no word number",
-                    where=name,
-                    line=number,
-                    expected="a number such as 3, a range such as 3-4, or an empty node such as 3.1",
-                    found=f"'{columns[0]}'",
-                )
-    if passage:
-        yield finished()
+        yield Passage([passage[row].split("\t")[1] for row in words], written)
 
 
-def read_lines(lines: Iterable[str]) -> Iterator[Passage]:
-    """Sentences of a text with one sentence a line and its words separated by spaces.
+def _up_to_empty_lines(numbered: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Runs of lines; each but perhaps the last ends with an empty line."""
+    run: list[tuple[int, str]] = []
+    for number, line in numbered:
+        run.append((number, line))
+        if not line.strip():
+            yield run
+            run = []
+    if run:
+        yield run
 
-    Args:
-        lines: with their line ends.
 
-    Yields:
-        One passage per line, an empty one for an empty line.
-    """
+def _line_passages(lines: Iterable[str]) -> Iterator[Passage]:
+    """Sentences of a text with one a line, its words separated by spaces; an empty line has no words."""
     for line in lines:
         # Only spaces and tabs separate: a no-break space may stand within a word.
         tokens = [token for token in re.split(r"[ \t]", line.rstrip("\r\n")) if token]
@@ -188,19 +148,8 @@ def read_lines(lines: Iterable[str]) -> Iterator[Passage]:
         yield Passage(tokens, written)
 
 
-def read_jsonl(lines: Iterable[str], *, name: str) -> Iterator[Passage]:
-    """Sentences of a file with one JSON object a line, the words under the key `tokens`.
-
-    Args:
-        lines: with their line ends.
-        name: the file's name, for messages.
-
-    Yields:
-        One passage per line; an empty line is kept.
-
-    Raises:
-        InputError: a line that is no JSON object, or whose `tokens` are not a list of text.
-    """
+def _jsonl_passages(lines: Iterable[str], *, name: str) -> Iterator[Passage]:
+    """Sentences of a file with one JSON object a line, the words under the key `tokens`; an empty line is kept."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             yield Passage([], lambda tags, line=line: line)  # type: ignore[misc]
@@ -217,7 +166,7 @@ def read_jsonl(lines: Iterable[str], *, name: str) -> Iterator[Passage]:
                 line=number,
                 expected='a JSON object such as {"tokens": ["The", "bank"]}',
                 found=_clipped(line.rstrip("\r\n")),
-                remedy="Mend the line, or name the file's format with --format.",
+                remedy=_MEND,
             )
         end = line[len(line.rstrip("\r\n")) :]
 
@@ -227,24 +176,17 @@ def read_jsonl(lines: Iterable[str], *, name: str) -> Iterator[Passage]:
         yield Passage(tokens, written)
 
 
-def _decoded(source: BinaryIO, name: str) -> Iterator[str]:
-    """The lines as text, with their line ends."""
-    for number, line in enumerate(source, start=1):
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                "the line is not UTF-8 text",
-                where=name,
-                line=number,
-                found=f"byte {line[error.start]:#04x} at position {error.start + 1}",
-                remedy="Convert the file to UTF-8.",
-            ) from None
+def _unpacked(reader: BinaryIO) -> Iterable[bytes]:
+    """The lines of the reader, or of what it unpacks to where it is gzipped."""
+    # A pipe can't be rewound, so the first bytes are looked at without taking them.
+    if isinstance(reader, io.BufferedReader) and reader.peek(2).startswith(_GZIP):
+        return gzip.open(reader)
+    return reader
 
 
 def _detected(name: str, lines: Iterator[str]) -> tuple[Format, Iterator[str]]:
     """The format, by suffix or by the first line that is neither empty nor looks like a comment; and all the lines."""
-    known = _SUFFIXES.get(Path(name).suffix.lower())
+    known = _SUFFIXES.get(Path(name.lower().removesuffix(".gz")).suffix)
     if known:
         return known, lines
     read: list[str] = []

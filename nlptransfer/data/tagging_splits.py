@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from nlptransfer.data.corpora import load_corpus
+from nlptransfer.data.corpora import is_synthetic, load_corpus
 from nlptransfer.data.fetching import NotToBeHad
 from nlptransfer.data.splits import align_tags, cut_corpus
 from nlptransfer.errors import InputError
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def load_splits(
     train_data: str | None,
     *,
-    usual: str = "treebank",
+    usual: str,
     dev_data: str | None = None,
     test_data: str | None = None,
     target: str | None = None,
@@ -25,8 +27,11 @@ def load_splits(
     seed: int,
     unseen_tags: Literal["error", "count_as_wrong"] = "error",
     tagset: str | None = None,
-    **options: Any,
-) -> tuple[DatasetDict, list[str]]:
+    data_dir: str | None = None,
+    tag_column: str | None = None,
+    columns: Sequence[str] = (),
+    traces: bool = True,
+) -> tuple[DatasetDict, str, list[str]]:
     """Load and, where a split is missing, cut.
 
     Args:
@@ -41,20 +46,30 @@ def load_splits(
         seed: of these two cuts.
         unseen_tags: see `align_tags`.
         tagset: see `load_corpus`; the synthetic corpus keeps its nine tags.
-        options: passed on to `load_corpus` for each corpus.
+        data_dir: see `load_corpus`; so also the next three.
+        tag_column: the column with the tags.
+        columns: the columns' names of a file with one word per line.
+        traces: keep the treebank's traces.
 
     Returns:
         The splits ``train``, ``dev``, ``test``, or with `target` ``train``, ``dev``, ``source_test``,
-        ``target_test``; and warnings that every reader of the results must see.
+        ``target_test``; what was trained on, in words; and warnings that every reader of the results must see.
 
     Raises:
         InputError: a corpus that was asked for by name can't be had, or the label sets differ.
     """
 
     def load(name: str) -> DatasetDict | Dataset:
-        return load_corpus(name, tagset=None if name.startswith("synthetic") else tagset, **options)
+        return load_corpus(
+            name,
+            tagset=None if is_synthetic(name) else tagset,
+            columns=columns or None,
+            data_dir=data_dir,
+            tag_column=tag_column,
+            traces=traces,
+        )
 
-    warnings = []
+    name, warnings = train_data or usual, []
     if train_data is not None:
         corpus = load(train_data)
     else:
@@ -62,6 +77,7 @@ def load_splits(
             corpus = load(usual)
         except NotToBeHad as error:
             corpus = load("synthetic")
+            name = f"synthetic, in place of {usual}"
             warnings.append(
                 "THE CORPUS IS SYNTHETIC. It was generated here, because the usual one can't be had, and its scores "
                 f"say nothing about real text. {error}"
@@ -69,12 +85,19 @@ def load_splits(
     parts: dict[str, Dataset] = dict(corpus) if isinstance(corpus, dict) else {"train": corpus}
     if "train" not in parts:
         raise InputError("the corpus ships no training split", where=train_data, found=", ".join(parts))
-    for split, name in (("dev", dev_data), ("test", test_data), ("target_test", target)):
-        if name is not None:
-            given = load(name)
+    for split, other in (("dev", dev_data), ("test", test_data), ("target_test", target)):
+        if other is not None:
+            if _same(other, name) and not isinstance(corpus, dict):
+                raise InputError(
+                    f"the {split.replace('_', ' ')} data are the training data",
+                    where=other,
+                    expected="sentences that were held out of training",
+                    remedy="Leave it out: where no such data are named, a part of the corpus is held out.",
+                )
+            given = load(other)
             wanted = split.removeprefix("target_")
             if isinstance(given, dict) and wanted not in given:
-                raise InputError(f"the corpus ships no split '{wanted}'", where=name, found=", ".join(given))
+                raise InputError(f"the corpus ships no split '{wanted}'", where=other, found=", ".join(given))
             parts[split] = given[wanted] if isinstance(given, dict) else given
     for split, fraction in (("test", test_fraction), ("dev", dev_fraction)):
         if split not in parts:
@@ -83,4 +106,25 @@ def load_splits(
     if target is not None:
         parts["source_test"] = parts.pop("test")
         order = ["train", "dev", "source_test", "target_test"]
-    return align_tags({split: parts[split] for split in order}, unseen_tags=unseen_tags), warnings
+    warnings += _warn_of_repeats(parts)
+    return align_tags({split: parts[split] for split in order}, unseen_tags=unseen_tags), name, warnings
+
+
+def _same(name: str, other: str) -> bool:
+    """Whether two names lead to one corpus."""
+    plain = [text.removeprefix("nltk:") for text in (name, other)]
+    return plain[0] == plain[1] or (Path(name).exists() and Path(other).exists() and Path(name).samefile(other))
+
+
+def _warn_of_repeats(parts: Mapping[str, Dataset], *, share: float = 0.2) -> list[str]:
+    """A warning for each split of which more than `share` of the sentences stand in the training data word for word."""
+    trained = {tuple(words) for words in parts["train"]["tokens"][:]}
+    warnings = []
+    for split, data in parts.items():
+        repeated = sum(tuple(words) in trained for words in data["tokens"][:])
+        if split != "train" and repeated > share * len(data):
+            warnings.append(
+                f"{repeated} of the {len(data)} sentences of {split.replace('_', ' ')} stand in the training data word "
+                "for word: its scores tell less about new text."
+            )
+    return warnings

@@ -11,6 +11,9 @@ PADDING = 0
 UNKNOWN = 1
 RESERVED = ("<padding>", "<unknown>")
 
+BOUNDARIES = ("<begin>", "<end>")
+"""The entries of a character vocabulary that mark where a word begins and ends."""
+
 
 class Vocabulary:
     """An ordered list of entries, after the two reserved ids: 0 for padding and 1 for what is unknown.
@@ -89,7 +92,3 @@ def spell(words: Sequence[str], characters: Vocabulary, *, max_length: int = 40)
     spelled[(columns >= 1) & (columns <= lengths[:, None])] = ids
     spelled[np.arange(len(kept)), lengths + 1] = end
     return spelled
-
-
-BOUNDARIES = ("<begin>", "<end>")
-"""The entries of a character vocabulary that mark where a word begins and ends."""

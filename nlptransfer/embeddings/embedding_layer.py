@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from nlptransfer.data.vocabulary import RESERVED, Vocabulary
-from nlptransfer.embeddings.word_vectors import FALLBACKS, WordVectors
+from nlptransfer.data.vocabulary import PADDING, RESERVED, Vocabulary
+from nlptransfer.embeddings.word_forms import FALLBACKS
+from nlptransfer.embeddings.word_vectors import WordVectors
 from nlptransfer.errors import InputError
 
 Unseen = Literal["random", "mean", "zero"]
@@ -40,6 +41,10 @@ def make_embedding(
     Returns:
         An embedding of shape (len(vocabulary), D).
 
+    Raises:
+        InputError: there are no vectors.
+        ValueError: an unknown choice of `unseen`.
+
     Example:
         >>> layer = make_embedding(read_word_vectors("glove.txt"), vocabulary, trainable=False)
     """
@@ -65,8 +70,8 @@ def make_embedding(
         raise ValueError(f"unseen must be 'random', 'mean' or 'zero'; found {unseen!r}")
     rows = torch.from_numpy(np.flatnonzero(found)) + len(RESERVED)
     weight[rows] = torch.from_numpy(found_vectors[found])
-    weight[0] = 0.0
-    return nn.Embedding.from_pretrained(weight, freeze=not trainable, padding_idx=0)
+    weight[PADDING] = 0.0
+    return nn.Embedding.from_pretrained(weight, freeze=not trainable, padding_idx=PADDING)
 
 
 def make_random_embedding(
@@ -84,5 +89,5 @@ def make_random_embedding(
     """
     bound = math.sqrt(3.0 / dim)
     weight = torch.empty(len(vocabulary), dim).uniform_(-bound, bound, generator=generator)
-    weight[0] = 0.0
-    return nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=0)
+    weight[PADDING] = 0.0
+    return nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=PADDING)

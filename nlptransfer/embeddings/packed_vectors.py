@@ -10,15 +10,6 @@ from nlptransfer.embeddings.subwords import Subwords
 from nlptransfer.embeddings.word_vectors import WordVectors
 
 
-def first_words(vectors: WordVectors, count: int) -> WordVectors:
-    """The first `count` words, which are the most frequent ones in the usual files; n-grams are kept."""
-    if count >= len(vectors):
-        return vectors
-    return WordVectors(
-        vectors.words[:count], vectors.matrix[:count], vectors.subwords, source=vectors.source, digest=vectors.digest
-    )
-
-
 def pack_vectors(vectors: WordVectors) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays by name, and what else it takes, as JSON can hold it."""
     arrays = {"matrix": np.array(vectors.matrix)}

@@ -245,32 +245,27 @@ class _LineParser:
         fields = line.rsplit(b" ", self._dim)
         word = _text(fields[0])
         expected = f"{self._dim} numbers" + ("" if self._file.num_words is None else ", as the header says")
-        wrong_length = (
-            "the vector of {!r} has the wrong length" if ended else "the file is cut short in the vector of {!r}"
-        )
-        if len(fields) <= self._dim:
-            count = len(fields) - 1
-            raise InputError(
-                wrong_length.format(word),
+
+        def wrong_length(word: str, count: int) -> InputError:
+            cut = count < self._dim and not ended
+            return InputError(
+                f"the file is cut short in the vector of {word!r}"
+                if cut
+                else f"the vector of {word!r} has the wrong length",
                 where=self._file.path,
                 line=line_number,
                 expected=expected,
                 found=str(count),
                 remedy=_AGAIN,
             )
+
+        if len(fields) <= self._dim:
+            raise wrong_length(word, len(fields) - 1)
         bad = [field for field in fields[1:] if not NUMBER.fullmatch(field)]
         count = numbers_at_end(line)
         if bad and not NUMBER.fullmatch(fields[1]) and len(bad) == self._dim - count:
             # Too few numbers behind a word that holds spaces, or behind a word alone: the bad fields precede them all.
-            word = _text(line.rsplit(b" ", count)[0])
-            raise InputError(
-                wrong_length.format(word),
-                where=self._file.path,
-                line=line_number,
-                expected=expected,
-                found=str(count),
-                remedy=_AGAIN,
-            )
+            raise wrong_length(_text(line.rsplit(b" ", count)[0]), count)
         if bad:
             raise InputError(
                 f"the vector of {word!r} holds something that is not a number",
@@ -281,14 +276,7 @@ class _LineParser:
                 remedy=_AGAIN,
             )
         if count > self._dim:
-            raise InputError(
-                f"the vector of {_text(line.rsplit(b' ', count)[0])!r} has the wrong length",
-                where=self._file.path,
-                line=line_number,
-                expected=expected,
-                found=str(count),
-                remedy=_AGAIN,
-            )
+            raise wrong_length(_text(line.rsplit(b" ", count)[0]), count)
         with np.errstate(over="ignore"):
             row[:] = [float(field) for field in fields[1:]]
         if not np.isfinite(row).all():

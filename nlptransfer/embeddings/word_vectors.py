@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,7 @@ from nlptransfer.embeddings.vector_formats import VectorFile, detect_format
 from nlptransfer.embeddings.vector_rows import Chunks, DistinctRows, rows_in_memory
 from nlptransfer.embeddings.word_forms import FALLBACKS, WantedWords, check_fallbacks, normal_form, word_forms
 from nlptransfer.errors import InputError
+from nlptransfer.files import missing_file
 
 _log = logging.getLogger(__name__)
 
@@ -261,14 +261,6 @@ def _existing_file(path: Path) -> Path:
         return path
     if path.is_dir():
         raise InputError("a folder, not a vector file", where=path, remedy="Name the file in it.")
-    beside = list(_names_in(path.parent))
-    close = difflib.get_close_matches(path.name, beside, n=3)
-    remedy = f"Did you mean {' or '.join(repr(str(path.with_name(name))) for name in close)}?" if close else None
-    if remedy is None and path.name == str(path) and not path.suffix:
-        remedy = f"For a set of gensim's downloader write '{GENSIM}{path}'."
-    raise InputError("no such vector file", where=path, remedy=remedy or "Check the path.")
-
-
-def _names_in(folder: Path) -> Iterator[str]:
-    if folder.is_dir():
-        yield from (entry.name for entry in folder.iterdir() if entry.is_file())
+    if path.name == str(path) and not path.suffix:
+        raise missing_file(path, remedy=f"For a set of gensim's downloader write '{GENSIM}{path}'.")
+    raise missing_file(path)

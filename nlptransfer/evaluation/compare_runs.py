@@ -1,33 +1,14 @@
-"""Two finished runs held against each other by their saved predictions, and one file of predictions scored again."""
+"""Two finished runs held against each other by their saved predictions."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from nlptransfer.errors import InputError
-from nlptransfer.evaluation.predictions import Predictions, check_same_items, read_predictions
+from nlptransfer.evaluation.predictions import Predictions, by_split, check_same_items
 from nlptransfer.evaluation.run_folder import read_run
-from nlptransfer.evaluation.verdict import SELECTION_SPLITS, Score, Verdict, compare, score_predictions
-
-
-def evaluate_predictions(
-    path: str | Path, *, confidence: float = 0.95, num_resamples: int = 9_999, seed: int = 0
-) -> list[Score]:
-    """Score a file of saved predictions again: token accuracy per split and seed, and the mean over the seeds.
-
-    Args:
-        path: a `predictions/<system>.jsonl` of a run folder.
-        confidence: of the intervals.
-        num_resamples: how many times the sentences are drawn.
-        seed: of the drawing.
-
-    Returns:
-        The scores.
-
-    Raises:
-        InputError: the file is missing or altered.
-    """
-    return score_predictions(read_predictions(path), confidence=confidence, num_resamples=num_resamples, seed=seed)
+from nlptransfer.evaluation.verdict import SELECTION_SPLITS, Verdict, compare
 
 
 def compare_runs(
@@ -118,8 +99,4 @@ def _system(predictions: dict[str, list[Predictions]], system: str, folder: Path
             expected=f"one of {', '.join(predictions)}",
             remedy=f"Name one of them: {folder}:{next(iter(predictions))}.",
         )
-    splits: dict[str, list[Predictions]] = {}
-    for part in predictions[system]:
-        renamed = Predictions(f"{folder}:{system}", part.split, part.seed, part.tokens, part.gold, part.predicted)
-        splits.setdefault(part.split, []).append(renamed)
-    return splits
+    return by_split(replace(part, system=f"{folder}:{system}") for part in predictions[system])

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nlptransfer.evaluation.metrics import TagLists, confusion_matrix
-from nlptransfer.evaluation.predictions import Predictions
-from nlptransfer.evaluation.run_folder import explain_write_errors
+from nlptransfer.evaluation.predictions import Predictions, by_split, pooled_tags
 from nlptransfer.evaluation.verdict import METRIC_NAMES, SELECTION_SPLITS, Score, Verdict, p_text, points
 from nlptransfer.files import write_whole
 
@@ -30,16 +29,13 @@ _FOUND_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#99999
 _NOT_FOUND = "not found"
 
 
-def plot_learning_curves(
-    history: Iterable[Mapping[str, Any]], *, score: str = "score", systems: Sequence[str] = ()
-) -> Figure:
+def plot_learning_curves(history: Iterable[Mapping[str, Any]], *, systems: Sequence[str] = ()) -> Figure:
     """Development score by epoch: one thick line per system, the mean over its seeds, and a band from worst to best.
 
     Mean and band end where the first seed stopped; each seed's own thin line goes on, so that early stopping shows.
 
     Args:
-        history: rows with `system`, `seed`, `epoch` and the score (0..1); rows without that score are passed over.
-        score: the score's name in the rows.
+        history: rows with `system`, `seed`, `epoch` and `score` (0..1); rows without a score are passed over.
         systems: names in the order of their colours, to give a system the same colour in every picture.
 
     Returns:
@@ -49,8 +45,8 @@ def plot_learning_curves(
 
     curves: dict[str, dict[Any, dict[int, float]]] = {}
     for row in history:
-        if row.get(score) is not None:
-            curves.setdefault(row["system"], {}).setdefault(row.get("seed"), {})[row["epoch"]] = row[score] * 100
+        if row.get("score") is not None:
+            curves.setdefault(row["system"], {}).setdefault(row.get("seed"), {})[row["epoch"]] = row["score"] * 100
     figure = _figure(7.2, 4.4)
     axes = figure.add_subplot()
     order = list(dict.fromkeys([*systems, *curves]))
@@ -116,7 +112,7 @@ def plot_scores(scores: Iterable[Score], *, split: str) -> Figure:
                     ha="center",
                     fontsize=8,
                 )
-        axes.set_title({"token_accuracy": "all words", "unseen_word_accuracy": "words unseen in training"}[metric])
+        axes.set_title(_metric_label(metric))
         axes.set_xlabel("accuracy, %")
         axes.margins(x=0.08)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -153,10 +149,8 @@ def plot_gains(verdicts: Sequence[Verdict]) -> Figure:
             color=colour,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
-        metric = {"token_accuracy": "all words", "unseen_word_accuracy": "unseen words"}.get(
-            verdict.metric, METRIC_NAMES.get(verdict.metric, verdict.metric)
-        )
-        labels.append(f"{verdict.system}\n{verdict.split.replace('_', ' ')}, {metric}" if several else verdict.system)
+        where = f"{verdict.split.replace('_', ' ')}, {_metric_label(verdict.metric)}"
+        labels.append(f"{verdict.system}\n{where}" if several else verdict.system)
     baselines = ", ".join(dict.fromkeys(verdict.baseline for verdict in verdicts))
     axes.set_xlabel(_literal(f"gain over {baselines}, percentage points"))
     axes.margins(x=0.25)  # room for the words above the outermost points
@@ -294,7 +288,6 @@ def write_plots(
     verdicts: Sequence[Verdict] = (),
     coverage: Sequence[Mapping[str, Any]] = (),
     best_system: str | None = None,
-    score: str = "score",
 ) -> dict[str, Path]:
     """Write every picture that the data allows, as PNG, each whole or not at all.
 
@@ -306,13 +299,12 @@ def write_plots(
         verdicts: for `plot_gains`.
         coverage: rows for `plot_coverage`.
         best_system: whose confusions to show; None shows none.
-        score: the development score's name in the history rows.
 
     Returns:
         The files by caption, in the order to show them.
 
     Raises:
-        InputError: the folder can't be written.
+        OSError: the folder can't be written.
     """
     folder = Path(folder)
     systems = list(dict.fromkeys(own.system for own in scores))
@@ -324,25 +316,20 @@ def write_plots(
     for split in splits:
         caption = f"Accuracy on {split.replace('_', ' ')}: mean over the seeds with its interval; a tick for each seed."
         figures[f"scores_{split}.png"] = caption, plot_scores(scores, split=split)
-    if any(row.get(score) is not None for row in history):
+    if any(row.get("score") is not None for row in history):
         caption = "Accuracy on development data after each epoch: mean over the seeds, band from worst to best seed."
-        figures["learning_curves.png"] = caption, plot_learning_curves(history, score=score, systems=systems)
-    by_split: dict[str, list[Predictions]] = {}
-    for part in predictions:
-        if part.system == best_system and part.split not in SELECTION_SPLITS:
-            by_split.setdefault(part.split, []).append(part)
-    for split, parts in by_split.items():
-        gold = [tags for part in parts for tags in part.gold]
-        predicted = [tags for part in parts for tags in part.predicted]
+        figures["learning_curves.png"] = caption, plot_learning_curves(history, systems=systems)
+    best = [part for part in predictions if part.system == best_system and part.split not in SELECTION_SPLITS]
+    for split, parts in by_split(best).items():
         caption = f"What {best_system} takes for what on {split.replace('_', ' ')}, all seeds together."
-        figures[f"confusion_{split}.png"] = caption, plot_confusion_matrix(gold, predicted)
+        figures[f"confusion_{split}.png"] = caption, plot_confusion_matrix(*pooled_tags(parts))
     if coverage:
         figures["coverage.png"] = (
             "How much of the text the word vectors know, and by which fallback.",
             plot_coverage(coverage),
         )
     for name, (_, figure) in figures.items():
-        with explain_write_errors(folder / name), write_whole(folder / name) as temporary:
+        with write_whole(folder / name) as temporary:
             figure.savefig(temporary, dpi=144, facecolor="white")
     return {caption: folder / name for name, (caption, _) in figures.items()}
 
@@ -371,6 +358,12 @@ def _rows_downwards(axes: Axes, labels: Sequence[str], size: float = 9) -> None:
     axes.set_yticks(range(len(labels)), [_literal(label) for label in labels], fontsize=size)
     axes.set_ylim(len(labels) - 0.4, -0.75)
     axes.tick_params(axis="y", length=0)
+
+
+def _metric_label(metric: str) -> str:
+    """A metric's name in a picture, short where the axis tells the rest."""
+    short = {"token_accuracy": "all words", "unseen_word_accuracy": "words unseen in training"}
+    return short.get(metric, METRIC_NAMES.get(metric, metric))
 
 
 def _literal(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.metrics import TagLists, check_word_counts
-from nlptransfer.files import write_whole
+from nlptransfer.files import read_lines, write_whole
 
 _FIELDS = ("split", "seed", "index", "tokens", "gold", "predicted")
 
@@ -77,6 +77,28 @@ def check_same_items(predictions: Sequence[Predictions], *, names: Sequence[str]
                     )
 
 
+def by_split(predictions: Iterable[Predictions]) -> dict[str, list[Predictions]]:
+    """The predictions of each split, splits in the order in which they first appear."""
+    groups: dict[str, list[Predictions]] = {}
+    for part in predictions:
+        groups.setdefault(part.split, []).append(part)
+    return groups
+
+
+def by_system(predictions: Iterable[Predictions]) -> dict[str, list[Predictions]]:
+    """The predictions of each system, systems in the order in which they first appear."""
+    groups: dict[str, list[Predictions]] = {}
+    for part in predictions:
+        groups.setdefault(part.system, []).append(part)
+    return groups
+
+
+def pooled_tags(predictions: Sequence[Predictions]) -> tuple[TagLists, TagLists]:
+    """Gold and predicted tags, one list per sentence, of all the predictions in a row: of every seed, say."""
+    gold = [tags for part in predictions for tags in part.gold]
+    return gold, [tags for part in predictions for tags in part.predicted]
+
+
 def write_predictions(path: str | Path, predictions: Iterable[Predictions]) -> None:
     """Write one line per sentence: split, seed, index (from 0), tokens, gold, predicted.
 
@@ -110,42 +132,31 @@ def read_predictions(path: str | Path) -> list[Predictions]:
     path = Path(path)
     parts: dict[tuple[str, int], tuple[list[list[str]], list[list[str]], list[list[str]]]] = {}
     remedy = "Write the file again by repeating the run that made it."
-    try:
-        file = path.open(encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"the predictions can't be read ({error.strerror})", where=path, remedy=remedy) from error
-    with file:
-        lines = enumerate(file, start=1)
-        while True:
-            try:
-                number, line = next(lines)
-                row = json.loads(line)
-            except StopIteration:
-                break
-            except UnicodeDecodeError as error:
-                raise InputError("the file is not UTF-8 text", where=path, remedy=remedy) from error
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    "the line is not JSON",
-                    where=path,
-                    line=number,
-                    expected="one JSON object per line",
-                    found=repr(line[:60]),
-                    remedy=remedy,
-                ) from error
-            split, seed, index, tokens, gold, predicted = _check_row(row, path, number)
-            part = parts.setdefault((split, seed), ([], [], []))
-            if index != len(part[0]):
-                raise InputError(
-                    f"a sentence of split {split}, seed {seed} is missing or told twice",
-                    where=path,
-                    line=number,
-                    expected=f"index {len(part[0])}",
-                    found=str(index),
-                    remedy=remedy,
-                )
-            for column, values in zip(part, (tokens, gold, predicted), strict=True):
-                column.append(values)
+    for number, line in read_lines(path):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(
+                "the line is not JSON",
+                where=path,
+                line=number,
+                expected="one JSON object per line",
+                found=repr(line[:60]),
+                remedy=remedy,
+            ) from error
+        split, seed, index, tokens, gold, predicted = _check_row(row, path, number)
+        part = parts.setdefault((split, seed), ([], [], []))
+        if index != len(part[0]):
+            raise InputError(
+                f"a sentence of split {split}, seed {seed} is missing or told twice",
+                where=path,
+                line=number,
+                expected=f"index {len(part[0])}",
+                found=str(index),
+                remedy=remedy,
+            )
+        for column, values in zip(part, (tokens, gold, predicted), strict=True):
+            column.append(values)
     if not parts:
         raise InputError("the file holds no predictions", where=path, remedy=remedy)
     return [Predictions(path.stem, split, seed, *columns) for (split, seed), columns in parts.items()]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.metrics import per_tag_scores
-from nlptransfer.evaluation.predictions import Predictions
-from nlptransfer.evaluation.run_folder import explain_write_errors
+from nlptransfer.evaluation.predictions import Predictions, by_split, pooled_tags
 from nlptransfer.evaluation.verdict import (
     METRIC_NAMES,
     SELECTION_SPLITS,
@@ -97,7 +96,8 @@ def write_report(
         confidence: of the intervals.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: a picture can't be read.
+        OSError: the file can't be written.
     """
     body = [f"<h1>{escape(title)}</h1>", f'<p class="question">{escape(question)}</p>']
     body += [f'<div class="warning">{escape(text)}</div>' for text in warnings]
@@ -121,8 +121,7 @@ def write_report(
         + "\n".join(body)
         + "\n</body>\n</html>\n"
     )
-    with explain_write_errors(path):
-        write_text(path, page)
+    write_text(path, page)
 
 
 def print_report(
@@ -221,7 +220,9 @@ def _score_section(scores: Sequence[Score], best_system: str | None, confidence:
     body = ["<h2>Scores</h2>"]
     if best_system is not None:
         body.append(f"<p>Best on development data: <b>{escape(best_system)}</b>.</p>")
-    for split, metric in dict.fromkeys((score.split, score.metric) for score in scores):
+    # Stable: test splits, which verdicts rest on, come before those that training or model choice has used.
+    shown = sorted(scores, key=lambda score: score.split in SELECTION_SPLITS)
+    for split, metric in dict.fromkeys((score.split, score.metric) for score in shown):
         means = [score for score in scores if (score.split, score.metric, score.seed) == (split, metric, None)]
         seeds = list(
             dict.fromkeys(
@@ -265,13 +266,10 @@ def _score_section(scores: Sequence[Score], best_system: str | None, confidence:
 
 
 def _tag_section(predictions: Sequence[Predictions], best_system: str | None) -> list[str]:
-    splits: dict[str, list[Predictions]] = {}
-    for part in predictions:
-        if part.system == best_system and part.split not in SELECTION_SPLITS:
-            splits.setdefault(part.split, []).append(part)
+    own = [part for part in predictions if part.system == best_system and part.split not in SELECTION_SPLITS]
+    splits = by_split(own)
     body = [f"<h2>Tag by tag: {escape(str(best_system))}</h2>"] if splits else []
     for split, parts in splits.items():
-        gold = [tags for part in parts for tags in part.gold]
         rows = [
             # The gold words are the same under every seed; count them once.
             [
@@ -279,7 +277,7 @@ def _tag_section(predictions: Sequence[Predictions], best_system: str | None) ->
                 *(_percent(row[name]) for name in ("precision", "recall", "f1")),
                 f"{row['support'] // len(parts):,}",
             ]
-            for row in per_tag_scores(gold, [tags for part in parts for tags in part.predicted])
+            for row in per_tag_scores(*pooled_tags(parts))
         ]
         body += [
             f"<h3>{escape(split.replace('_', ' '))}</h3>",

@@ -15,18 +15,19 @@ import errno
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nlptransfer.errors import InputError
-from nlptransfer.evaluation.predictions import Predictions, read_predictions, write_predictions
+from nlptransfer.evaluation.predictions import Predictions, by_system, read_predictions, write_predictions
 from nlptransfer.evaluation.verdict import Score, Verdict
 from nlptransfer.files import write_json, write_text
 
 _SYSTEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # safe as a file name everywhere
+_MAY_DIFFER = "output_dir"  # of a run folder that was moved, or is named another way
+_REPEAT = "Finish the run with --resume, or repeat it into another --output_dir."
 _METRICS_FIELDS = {"recipe": str, "version": str, "signature": dict, "scores": list, "verdicts": list, "seconds": dict}
 
 Row = TypeVar("Row", Score, Verdict)
@@ -36,7 +37,7 @@ Row = TypeVar("Row", Score, Verdict)
 class RunFolder:
     """A run folder open for writing. Each file is written whole, so that a killed run leaves no half file.
 
-    All methods raise `InputError` where the folder can't be written or the disk is full; files already written stay.
+    All methods raise `OSError` where the folder can't be written or the disk is full; files already written stay.
 
     Attributes:
         path: the folder.
@@ -66,8 +67,7 @@ class RunFolder:
             rows: one per epoch, system and seed, with whatever `train` told of it.
         """
         lines = [json.dumps(dict(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
-        with explain_write_errors(self.path / "history.jsonl"):
-            write_text(self.path / "history.jsonl", "".join(lines))
+        write_text(self.path / "history.jsonl", "".join(lines))
 
     def write_predictions(self, predictions: Iterable[Predictions]) -> None:
         """Write predictions/<system>.jsonl for each system given; other systems' files stay.
@@ -78,15 +78,10 @@ class RunFolder:
         Raises:
             ValueError: a system's name can't be a file name.
         """
-        systems: dict[str, list[Predictions]] = {}
-        for part in predictions:
-            systems.setdefault(part.system, []).append(part)
-        for system, parts in systems.items():
+        for system, parts in by_system(predictions).items():
             if not _SYSTEM_NAME.fullmatch(system):
                 raise ValueError(f"system name {system!r} can't be a file name: use letters, digits and . _ + -")
-            file = self.path / "predictions" / f"{system}.jsonl"
-            with explain_write_errors(file):
-                write_predictions(file, parts)
+            write_predictions(self.path / "predictions" / f"{system}.jsonl", parts)
 
     def write_metrics(
         self,
@@ -116,8 +111,7 @@ class RunFolder:
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "seconds": dict(seconds),
         }
-        with explain_write_errors(self.path / "metrics.json"):
-            write_json(self.path / "metrics.json", metrics)
+        write_json(self.path / "metrics.json", metrics)
 
 
 @dataclass(frozen=True)
@@ -149,38 +143,7 @@ class Run:
     history: list[dict[str, Any]]
 
 
-@contextmanager
-def explain_write_errors(path: str | Path) -> Iterator[None]:
-    """Turn an `OSError` of the block into an `InputError` that says what could not be written, why, and what to do.
-
-    Args:
-        path: what the block writes.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        InputError: the block raised an `OSError`.
-    """
-    try:
-        yield
-    except OSError as error:
-        remedy = "Choose another --output_dir, or change the rights of this one."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = "Free some space and repeat the command with --resume; what was already written is intact."
-        elif isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
-            remedy = "Part of the path is already taken by a file or folder: choose another --output_dir."
-        reason = error.strerror or str(error)
-        raise InputError(f"can't be written ({reason})", where=path, remedy=remedy) from error
-
-
-def open_run_folder(
-    path: str | Path,
-    *,
-    settings: Mapping[str, Any],
-    resume: bool = False,
-    ignore: Collection[str] = ("output_dir", "resume"),
-) -> RunFolder:
+def open_run_folder(path: str | Path, *, settings: Mapping[str, Any], resume: bool = False) -> RunFolder:
     """Create a run folder and its settings.yaml, or go on with one that was begun under the same settings.
 
     Args:
@@ -188,29 +151,43 @@ def open_run_folder(
             starts from the beginning, so that one command line serves for the first try and for all others.
         settings: every setting as resolved: text, numbers, paths, and lists and dicts of these.
         resume: go on with what is there.
-        ignore: settings that may differ from those of the run begun there.
 
     Returns:
         The folder, open for writing.
 
     Raises:
-        InputError: the folder holds something and `resume` is off (nothing in it is touched); it is no run folder, or
-            was begun under other settings (they are listed); it can't be created or written.
+        InputError: see `check_run_folder`.
+        OSError: it can't be created or written.
+    """
+    if not check_run_folder(path, settings=settings, resume=resume):
+        write_text(Path(path) / "settings.yaml", _to_yaml(_plain(settings)))
+    return RunFolder(Path(path))
+
+
+def check_run_folder(path: str | Path, *, settings: Mapping[str, Any], resume: bool = False) -> bool:
+    """Say early, before anything is loaded or trained, that a folder can't take this run. Nothing is written.
+
+    Args:
+        path: as for `open_run_folder`.
+        settings: as for `open_run_folder`.
+        resume: as for `open_run_folder`.
+
+    Returns:
+        Whether a run was begun there under the same settings.
+
+    Raises:
+        InputError: the folder holds something and `resume` is off; it is no run folder, or was begun under other
+            settings (they are listed; the folder's own name may differ).
+        OSError: it can't be looked into, or part of its path is a file.
     """
     path = Path(path)
-    plain = _plain(settings)
-    with explain_write_errors(path):
-        # Hidden files are not looked at: a killed run's temporary file, or a file browser's notes.
-        found = (
-            sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".")) if path.exists() else []
-        )
-        if not found:
-            path.mkdir(parents=True, exist_ok=True)
-    settings_file = path / "settings.yaml"
+    # Hidden files are not looked at: a killed run's temporary file, or a file browser's notes.
+    found = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith(".")) if path.exists() else []
     if not found:
-        with explain_write_errors(settings_file):
-            write_text(settings_file, _to_yaml(plain))
-        return RunFolder(path)
+        existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        return False
     if not resume:
         raise InputError(
             "the output folder is not empty",
@@ -218,12 +195,13 @@ def open_run_folder(
             found=", ".join(found[:5]) + (", ..." if len(found) > 5 else ""),
             remedy="Add --resume to go on with the run begun there, or choose another --output_dir.",
         )
-    saved = _read_settings(settings_file)
+    settings_file = path / "settings.yaml"
+    saved, plain = _read_settings(settings_file), _plain(settings)
     missing = object()
     differing = [
         f"{name}: {_shown(saved, name)} there, {_shown(plain, name)} now"
         for name in [*saved, *(name for name in plain if name not in saved)]
-        if name not in ignore and saved.get(name, missing) != plain.get(name, missing)
+        if name != _MAY_DIFFER and saved.get(name, missing) != plain.get(name, missing)
     ]
     if differing:
         raise InputError(
@@ -231,7 +209,7 @@ def open_run_folder(
             where=settings_file,
             remedy="Resume with the same settings (--config that file), or choose another --output_dir.",
         )
-    return RunFolder(path)
+    return True
 
 
 def read_run(path: str | Path) -> Run:
@@ -309,9 +287,6 @@ def read_history(path: str | Path) -> list[dict[str, Any]]:
             )
         rows.append(row)
     return rows
-
-
-_REPEAT = "Finish the run with --resume, or repeat it into another --output_dir."
 
 
 def _check_scored(predictions: Mapping[str, list[Predictions]], scores: Iterable[Score], path: Path) -> None:

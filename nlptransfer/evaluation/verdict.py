@@ -10,7 +10,7 @@ import numpy as np
 
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.metrics import SentenceCounts, sentence_counts
-from nlptransfer.evaluation.predictions import Predictions, check_same_items
+from nlptransfer.evaluation.predictions import Predictions, by_split, by_system, check_same_items
 from nlptransfer.evaluation.significance import bootstrap_interval, paired_bootstrap_interval, paired_permutation_test
 
 SELECTION_SPLITS = ("train", "dev")
@@ -118,12 +118,9 @@ def score_predictions(
     if max_length is not None:
         metrics.append("padded_accuracy")
 
-    groups: dict[str, dict[str, list[Predictions]]] = {}
-    for part in predictions:
-        groups.setdefault(part.split, {}).setdefault(part.system, []).append(part)
     scores = []
-    for split, systems in groups.items():
-        for system, parts in systems.items():
+    for split, split_parts in by_split(predictions).items():
+        for system, parts in by_system(split_parts).items():
             check_same_items(parts)
             for metric in metrics:
                 counts = _counts(parts, metric, training_words, max_length)
@@ -236,12 +233,10 @@ def compare_with_baseline(
     Raises:
         InputError: two systems were not run on the same sentences, or the baseline was not run on a split.
     """
-    groups: dict[str, dict[str, list[Predictions]]] = {}
-    for part in predictions:
-        if part.split not in SELECTION_SPLITS:
-            groups.setdefault(part.split, {}).setdefault(part.system, []).append(part)
+    held_out = [part for part in predictions if part.split not in SELECTION_SPLITS]
     verdicts = []
-    for split, systems in groups.items():
+    for split, split_parts in by_split(held_out).items():
+        systems = by_system(split_parts)
         if baseline not in systems:
             raise InputError(
                 f"the baseline {baseline!r} was not run on split {split!r}",

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-Cell = Literal["rnn", "gru", "lstm"]
+CellType = Literal["rnn", "gru", "lstm"]
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -27,6 +27,9 @@ class RecurrentEncoder(nn.Module):
         bidirectional: read in both directions and concatenate (Graves & Schmidhuber 2005).
         dropout: between layers, 0 to 1.
 
+    Raises:
+        ValueError: an unknown cell.
+
     Attributes:
         output_dim: `hidden_dim` times the number of directions.
 
@@ -41,7 +44,7 @@ class RecurrentEncoder(nn.Module):
         input_dim: int,
         hidden_dim: int,
         *,
-        cell: Cell = "lstm",
+        cell: CellType = "lstm",
         num_layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.0,

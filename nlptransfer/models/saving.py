@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -197,13 +198,15 @@ def _digest(path: Path) -> str:
 def check_reload(folder: str | Path, sentences: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> None:
     """Load a model folder in a fresh process and check that it predicts what the model in memory predicted.
 
+    A folder that fails the check is removed: nobody should come upon it and trust it.
+
     Args:
         folder: the model folder.
         sentences: lists of words.
         expected: what the model predicted for them before it was saved.
 
     Raises:
-        RuntimeError: the fresh process failed, or predicts otherwise. The folder can't be trusted then.
+        RuntimeError: the fresh process failed, or predicts otherwise.
     """
     program = (
         "import json, sys, nlptransfer\nprint(json.dumps(nlptransfer.load(sys.argv[1]).predict(json.load(sys.stdin))))"
@@ -216,10 +219,12 @@ def check_reload(folder: str | Path, sentences: Sequence[Sequence[str]], expecte
         check=False,
     )
     if process.returncode != 0:
+        shutil.rmtree(folder)
         raise RuntimeError(f"{folder}: the saved model does not load in a fresh process:\n{process.stderr}")
     predicted = json.loads(process.stdout)
     for number, (found, wanted) in enumerate(zip(predicted, expected, strict=True)):
         if found != list(wanted):
+            shutil.rmtree(folder)
             raise RuntimeError(
                 f"{folder}: loaded in a fresh process the model tags sentence {number} as {found}; "
                 f"before it was saved it said {list(wanted)}"

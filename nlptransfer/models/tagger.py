@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,7 +21,7 @@ from nlptransfer.embeddings.word_vectors import WordVectors
 from nlptransfer.errors import InputError
 from nlptransfer.models.characters import CharacterCNN, CharacterLSTM
 from nlptransfer.models.crf import LinearChainCRF
-from nlptransfer.models.recurrent import Cell, RecurrentEncoder
+from nlptransfer.models.recurrent import CellType, RecurrentEncoder
 from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
 from nlptransfer.types import NO_LABEL, Batch, ModelOutput
 
@@ -47,9 +47,12 @@ class TaggerShape:
         max_length: tokens read at once; longer sentences are windowed.
         context: tokens of context beside a window.
         fallbacks: how a word may be found among the vectors beside its exact form.
+
+    Raises:
+        ValueError: an unknown encoder of characters, or an unknown head.
     """
 
-    cell: Cell = "lstm"
+    cell: CellType = "lstm"
     hidden_dim: int = 128
     num_layers: int = 1
     bidirectional: bool = True
@@ -60,7 +63,7 @@ class TaggerShape:
     word_dropout: float = 0.25
     max_length: int = 256
     context: int = 16
-    fallbacks: tuple[str, ...] = field(default=FALLBACKS)
+    fallbacks: tuple[str, ...] = FALLBACKS
 
     def __post_init__(self) -> None:
         for name, value, choices in (("characters", self.characters, CharacterEncoder), ("head", self.head, Head)):
@@ -83,6 +86,9 @@ class RecurrentTagger(nn.Module):
         vectors: what else is known at prediction time; None when the embedding is not from pretrained vectors.
         counts: (len(vocabulary),) how often each word occurs in training, for word dropout; None: no word dropout.
         metadata: facts that travel with the model, such as which column of a CoNLL-U file it predicts.
+
+    Raises:
+        ValueError: the shape wants characters, and there is no vocabulary of them.
 
     Example:
         >>> tagger = RecurrentTagger(vocabulary, characters, ["NOUN", "VERB"], embedding, TaggerShape())
@@ -203,6 +209,9 @@ class RecurrentTagger(nn.Module):
 
         Returns:
             Lists of tag names, as many and as long as the sentences.
+
+        Raises:
+            TypeError: a sentence is a string and not a list of words.
         """
         if isinstance(sentences, str) or any(isinstance(sentence, str) for sentence in sentences):
             raise TypeError(
@@ -238,6 +247,9 @@ class RecurrentTagger(nn.Module):
         Args:
             folder: where; an older model there is replaced.
             card: the model card, in Markdown.
+
+        Raises:
+            OSError: the folder can't be written, or the disk is full.
         """
         tensors = {"model": {name: tensor.cpu() for name, tensor in self.state_dict().items()}}
         documents: dict[str, Any] = {

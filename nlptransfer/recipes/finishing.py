@@ -85,4 +85,5 @@ def finish_run(
     )
     shutil.rmtree(folder.path / "cells", ignore_errors=True)
     print_report(scores, verdicts, warnings=warnings)
+    print("\n" + "\n".join(notes))
     print(f"\nReport: {folder.report}")

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nlptransfer.embeddings.word_forms import FALLBACKS
 from nlptransfer.recipes.running import run_recipe
 from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
 
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from nlptransfer.types import Batch
 
 BASELINE = "random"
+PERCEPTRON = "perceptron"  # the one system that is no network
 TOKENS = "token_accuracy"
 USUAL = "treebank"
 CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
+WEIGHTS = "weights"
 QUESTION = "Do pretrained word vectors help a recurrent tagger, frozen or fine-tuned, and by how much?"
 
 
@@ -52,6 +54,8 @@ class Settings(RunSettings):
     """Folder to look for corpora in, before those of NLPTRANSFER_DATA."""
     tag_column: str | None = None
     """Which tags to learn: upos or xpos of CoNLL-U, or the name of a column. Default: upos, or tags."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns of a file with one word per line, such as: tokens pos chunk. Default: first and last."""
     tagset: Literal["universal"] | None = None
     """Map Penn, Brown and chat tags to the 12 universal ones, so that two corpora share one label set."""
     traces: bool = True
@@ -74,12 +78,14 @@ class Settings(RunSettings):
     """What to train: random embeddings, vectors frozen, vectors fine-tuned, the averaged perceptron."""
     vectors: str = "auto"
     """Word vectors: a file, gensim:NAME, train (word2vec on the training text), or auto: GoogleNews where at hand."""
+    unlabelled: str | None = None
+    """Text for --vectors train, beside the training text: a sentence per line, its words separated by spaces."""
     embedding_dim: int = 100
     """Size of vectors that are trained here; otherwise the file decides, for random embeddings too."""
     unseen: Literal["random", "mean", "zero"] = "random"
     """What a training word without a vector starts from."""
-    fallbacks: tuple[str, ...] = ("lower case", "unicode form", "digits folded", "subwords")
-    """How a word may be found among the vectors beside its exact form."""
+    fallbacks: tuple[str, ...] = FALLBACKS
+    """How a word may be found among the vectors beside its exact form; --fallbacks alone switches all off."""
     keep_vectors: int = 100_000
     """How many of the file's first words the saved model knows beside its training words."""
 
@@ -130,16 +136,22 @@ class Settings(RunSettings):
         check_values(self, ("learning_rate", "max_gradient_norm"), lambda value: value > 0, expected="above 0")
         check_values(self, ("word_dropout", "weight_decay"), lambda value: value >= 0, expected="0 or above")
         check_values(self, ("dropout",), lambda value: 0 <= value < 1, expected="from 0 to below 1")
+        even = self.characters != "lstm" or self.character_dim % 2 == 0
+        check_values(self, ("character_dim",), lambda _: even, expected="an even number, half for each direction")
+        check_values(self, ("split_seed",), lambda value: 0 <= value < 2**32, expected="from 0 to 4294967295")
         check_values(self, ("systems",), lambda names: len(set(names)) == len(names) > 0, expected="each at most once")
 
 
 def run(settings: Settings) -> None:
     """Train every system under every seed, compare, save the best, report."""
+    from nlptransfer.data.corpora import is_synthetic
     from nlptransfer.data.tagging_splits import load_splits
+    from nlptransfer.data.unlabelled import read_sentences
     from nlptransfer.embeddings.coverage import coverage_report
     from nlptransfer.embeddings.find_vectors import find_word_vectors
+    from nlptransfer.evaluation.domain_gap import describe_gaps
     from nlptransfer.evaluation.model_card import model_card
-    from nlptransfer.evaluation.run_folder import explain_write_errors, open_run_folder
+    from nlptransfer.evaluation.run_folder import check_run_folder, open_run_folder
     from nlptransfer.evaluation.verdict import best_system, compare_with_baseline, score_predictions
     from nlptransfer.experiments import run_cell
     from nlptransfer.models.saving import check_reload
@@ -148,10 +160,13 @@ def run(settings: Settings) -> None:
 
     started = time.perf_counter()
     accelerator = make_accelerator(settings.device, settings.precision)
+    if accelerator.is_main_process and not settings.dry_run:
+        check_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
 
     # 1. The data. Labels of dev choose epochs and the system that is saved; those of test and target only score.
-    splits, warnings = load_splits(
+    splits, corpus, warnings = load_splits(
         settings.train_data,
+        usual=USUAL,
         dev_data=settings.dev_data,
         test_data=settings.test_data,
         target=settings.target,
@@ -162,21 +177,28 @@ def run(settings: Settings) -> None:
         data_dir=settings.data_dir,
         tag_column=settings.tag_column,
         tagset=settings.tagset,
+        columns=settings.columns,
         traces=settings.traces,
     )
-    corpus = settings.train_data or (f"synthetic, in place of {USUAL}" if warnings else USUAL)
-    invented = corpus.startswith("synthetic")
 
     # 2. The vectors, and how much of each split they know.
     vectors, notes = find_word_vectors(
-        "synthetic" if invented and settings.vectors == "auto" else settings.vectors,
+        corpus.partition(",")[0] if is_synthetic(corpus) and settings.vectors == "auto" else settings.vectors,
         sentences=splits["train"]["tokens"][:],
+        unlabelled=read_sentences(settings.unlabelled) if settings.unlabelled else (),
         dim=settings.embedding_dim,
         seed=settings.split_seed,
+        max_words=settings.keep_vectors,
+        fallbacks=settings.fallbacks,
         data_dir=settings.data_dir,
     )
     warnings += notes
-    coverage = coverage_report(vectors, splits, fallbacks=settings.fallbacks)
+    # By tag, too, but only where the labels may be looked at before the end.
+    seen = {split: data if split in ("train", "dev") else data.remove_columns("tags") for split, data in splits.items()}
+    coverage = coverage_report(vectors, seen, fallbacks=settings.fallbacks)
+    not_found = coverage[0]["token_share"]["not found"]
+    if not_found > 0.5:
+        warnings.append(f"The vectors know only {1 - not_found:.0%} of the training text: are they of its language?")
     if settings.dry_run:
         print_forecast(settings, corpus, splits, vectors, coverage, accelerator, warnings)
         return
@@ -195,8 +217,7 @@ def run(settings: Settings) -> None:
         for system in settings.systems:
             run_system = partial(train_system, settings, system, seed, splits, vectors, accelerator)
             cell_folder = settings.output_dir / "cells" / f"{system}-{seed}"
-            with explain_write_errors(cell_folder):
-                cells[system, seed] = run_cell(cell_folder, run_system, write=accelerator.is_main_process)
+            cells[system, seed] = run_cell(cell_folder, run_system, write=accelerator.is_main_process)
             accelerator.wait_for_everyone()
             # Only now: a run killed before the cell was kept goes on from its checkpoint.
             if accelerator.is_main_process:
@@ -217,8 +238,10 @@ def run(settings: Settings) -> None:
     signature = describe_run(settings, corpus, splits, vectors)
 
     # 5. The best network on development data is saved, and must predict the same in a fresh process.
-    networks = [score for score in scores if score.system != "perceptron"]
-    if networks:
+    networks = [score for score in scores if score.system != PERCEPTRON]
+    if not networks:
+        warnings.append("No network was trained, so no model was saved.")
+    else:
         best = best_system(networks)
         dev = [score for score in networks if (score.system, score.split, score.metric) == (best, "dev", TOKENS)]
         seed = max((score.value, score.seed) for score in dev if score.seed is not None)[1]
@@ -232,10 +255,9 @@ def run(settings: Settings) -> None:
             scores=scores,
             verdicts=verdicts,
             signature=signature,
-            notes=["Loaded in a fresh process it predicted the same as before it was saved.", *warnings],
+            notes=["A fresh process loads it and predicts what it predicted before: a run ends only then.", *warnings],
         )
-        with explain_write_errors(folder.model):
-            tagger.save_pretrained(folder.model, card=card)
+        tagger.save_pretrained(folder.model, card=card)
         sentences = splits["dev"]["tokens"][:200]
         check_reload(folder.model, sentences, tagger.predict(sentences))
 
@@ -257,8 +279,13 @@ def run(settings: Settings) -> None:
         best_system=best if networks else settings.systems[0],
         seconds={**seconds, "total": time.perf_counter() - started},
         warnings=warnings,
-        notes=[f"At most {padding:.1%} of the positions of a training epoch were padding."],
+        notes=[f"At most {padding:.1%} of the positions of a training epoch were padding.", *describe_gaps(scores)],
     )
+
+
+def tagging_step(model: RecurrentTagger, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """What each step minimises: the mean negative log-likelihood per token, `RecurrentTagger.loss`."""
+    return {"loss": model.loss(model(batch), batch)}
 
 
 def train_system(
@@ -274,7 +301,7 @@ def train_system(
     from tqdm import tqdm
 
     from nlptransfer.data.batching import Batches
-    from nlptransfer.data.splits import tag_names
+    from nlptransfer.data.splits import tag_texts
     from nlptransfer.evaluation.predictions import Predictions
     from nlptransfer.experiments import Cell
     from nlptransfer.files import write_whole
@@ -288,6 +315,7 @@ def train_system(
     history: list[dict[str, Any]] = []
 
     def tell(row: Mapping[str, Any]) -> None:
+        batches.set_epoch(row["epoch"] - 1)  # the row may be of an epoch before a resumed run's first
         history.append({"system": system, "seed": seed, **row, "padding": batches.padding})
         tqdm.write(
             f"{system}, seed {seed}, epoch {row['epoch']} of {settings.epochs}: loss {row['loss']:.4f}, "
@@ -295,9 +323,8 @@ def train_system(
         )
 
     model: PerceptronTagger | RecurrentTagger
-    if system == "perceptron":
-        names = tag_names(splits["train"])
-        model = PerceptronTagger().fit(tokens, [[names[label] for label in sentence] for sentence in labels], seed=seed)
+    if system == PERCEPTRON:
+        model = PerceptronTagger().fit(tokens, tag_texts(splits["train"]), seed=seed)
     else:
         model = build_tagger(settings, system, seed, splits["train"], vectors).to(accelerator.device)
         dev = model.encode(splits["dev"]["tokens"][:], splits["dev"]["tags"][:])
@@ -322,20 +349,14 @@ def train_system(
             description=f"{system}, seed {seed}",
         )
         if accelerator.is_main_process:
-            with write_whole(folder / WEIGHTS) as temporary:
+            with write_whole(folder / f"{WEIGHTS}.safetensors") as temporary:
                 write_tensors(temporary, model.state_dict())
     predictions = []
     for split, data in splits.items():
         if split != "train":
-            names, sentences = tag_names(data), data["tokens"][:]
-            gold = [[names[label] for label in sentence] for sentence in data["tags"][:]]
-            predictions.append(Predictions(system, split, seed, sentences, gold, model.predict(sentences)))
+            sentences = data["tokens"][:]
+            predictions.append(Predictions(system, split, seed, sentences, tag_texts(data), model.predict(sentences)))
     return Cell(predictions, history, time.perf_counter() - started)
-
-
-def tagging_step(model: RecurrentTagger, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """The step of `train`: the mean negative log-likelihood per token."""
-    return {"loss": model.loss(model(batch), batch)}
 
 
 def make_optimizer(settings: Settings, model: RecurrentTagger) -> Optimizer:
@@ -356,7 +377,6 @@ def build_tagger(
     from nlptransfer.data.splits import tag_names
     from nlptransfer.data.vocabulary import BOUNDARIES, RESERVED, Vocabulary, count_entries
     from nlptransfer.embeddings.embedding_layer import make_embedding, make_random_embedding
-    from nlptransfer.embeddings.packed_vectors import first_words
     from nlptransfer.models.tagger import RecurrentTagger, TaggerShape
     from nlptransfer.training.seeding import seeded
 
@@ -395,9 +415,10 @@ def build_tagger(
             tag_names(train_split),
             embedding,
             shape,
-            vectors=None if system == BASELINE else first_words(vectors, settings.keep_vectors),
+            vectors=None if system == BASELINE else vectors,
             counts=np.array([0] * len(RESERVED) + list(counts.values())),
-            metadata={"tag_column": settings.tag_column or ("upos" if settings.tagset else None)},
+            # The 12 tags of `tagset` are not the 17 of the UPOS column.
+            metadata={"tag_column": settings.tag_column or ("xpos" if settings.tagset else None)},
         )
 
 
@@ -414,7 +435,7 @@ def describe_run(
         "vectors": f"{vectors.source}, {len(vectors)} words of {vectors.dim} dimensions, digest {vectors.digest}",
         "labels of train": "training",
         "labels of dev": "choice of the epoch, of the best system and of the seed that is saved",
-        "labels of test and target": "final scores only",
+        "labels of test and target": "final scores; their names are compared with those of train when they are loaded",
         "seeds": list(settings.seeds),
         "intervals and p-values": "95 %, over sentences at the mean over seeds, 9,999 resamples, seed 0",
     }
@@ -440,7 +461,7 @@ def print_forecast(
     total = 0.0
     train_split = splits["train"]
     for system in settings.systems:
-        if system == "perceptron":
+        if system == PERCEPTRON:
             continue
         model = build_tagger(settings, system, settings.seeds[0], train_split, vectors)
         batches = Batches(
@@ -464,9 +485,9 @@ def print_forecast(
 
 def load_weights(model: RecurrentTagger, folder: Path) -> None:
     """Put the weights that a finished cell left behind into `model`."""
-    from safetensors.torch import load_file
+    from nlptransfer.models.saving import read_tensors
 
-    model.load_state_dict(load_file(folder / WEIGHTS))
+    model.load_state_dict(read_tensors(folder, WEIGHTS))
     model.eval()
 
 

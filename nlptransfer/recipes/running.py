@@ -100,9 +100,13 @@ def _resolved(settings: RunSettings, recipe: str) -> Path:
 
 def _file_message(error: OSError) -> str:
     """What the system says about a file, and what to do."""
+    full = "Free some space and repeat the command, a run with --resume; what was already written is intact."
+    taken = "Part of the path is already taken by a file: choose another path."
     remedies = {
-        errno.ENOSPC: "The disk is full: free some space, or write elsewhere.",
-        errno.EDQUOT: "Your quota is used up: free some space, or write elsewhere.",
+        errno.ENOSPC: full,
+        errno.EDQUOT: full,
+        errno.ENOTDIR: taken,
+        errno.EEXIST: taken,
         errno.EACCES: "Choose a place that you may use, or change its permissions.",
         errno.EPERM: "Choose a place that you may use, or change its permissions.",
         errno.EROFS: "The place can only be read: write elsewhere.",

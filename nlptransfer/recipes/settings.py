@@ -53,7 +53,9 @@ class RunSettings:
         """Refuse seeds that no run can be made of."""
         if not self.seeds:
             raise InputError("--seeds is empty", expected="at least one whole number", remedy="Try `--seeds 0 1 2`.")
-        check_values(self, ("seeds",), lambda seeds: min(seeds) >= 0, expected="whole numbers from 0")
+        check_values(
+            self, ("seeds",), lambda seeds: 0 <= min(seeds) <= max(seeds) < 2**32, expected="from 0 to 4294967295"
+        )
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(
                 "--seeds holds a number twice",

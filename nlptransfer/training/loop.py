@@ -79,9 +79,12 @@ def train(
         The history, one row per epoch: "epoch" from 1, the mean of each named loss, "score", "learning_rate" of the
         last step (of the first group), "seconds".
 
+    Under several processes every one must hand in the same weights: seed their making alike.
+
     Raises:
+        ValueError: `patience` without `evaluate`.
         FloatingPointError: the loss is not finite.
-        InputError: the checkpoint can't be read.
+        InputError: the checkpoint can't be read, or is of another model.
 
     Example:
         >>> history = train(tagger, lambda model, batch, progress: {"loss": model.loss(model(batch), batch)},
@@ -100,6 +103,8 @@ def train(
         try:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
+            if accelerator.scaler is not None:
+                accelerator.scaler.load_state_dict(state["scaler"])
             history, best_score, best_weights = state["history"], state["best_score"], state["best_weights"]
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise InputError(
@@ -159,6 +164,7 @@ def train(
                     {
                         "model": model.state_dict(),
                         "optimizer": optimizer.state_dict(),
+                        "scaler": None if accelerator.scaler is None else accelerator.scaler.state_dict(),
                         "history": history,
                         "best_score": best_score,
                         "best_weights": best_weights,

@@ -1,4 +1,4 @@
-"""One place where a run's seed becomes the state of every generator."""
+"""A seed for code that draws from the global generators."""
 
 from __future__ import annotations
 

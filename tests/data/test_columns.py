@@ -36,6 +36,14 @@ def test_first_and_last_column_are_read_by_default(tmp_path: Path, separator: st
     assert pairs(write(tmp_path, text)) == EXPECTED
 
 
+def test_a_tag_column_that_no_name_leads_to_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "four.conll").write_text("The DT B-NP O\nend NN I-NP O\n")
+    with pytest.raises(InputError, match=r"which column is 'pos' can't be told.*--columns tokens pos"):
+        read_columns(tmp_path / "four.conll", tag_column="pos")
+    named = read_columns(tmp_path / "four.conll", columns=("tokens", "pos", "chunk", "ner"), tag_column="pos")
+    assert named.features["tags"].feature.names == ["DT", "NN"]
+
+
 def test_named_columns_are_read_by_name(tmp_path: Path) -> None:
     path = write(tmp_path, "DET 1 The B-NP\nNOUN 2 end I-NP\n\nSYM 1 # O\n")
     columns = ("pos", "number", "tokens", "tags")

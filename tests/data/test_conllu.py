@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nlptransfer.data.conllu import conllu_blocks, read_conllu
+from nlptransfer.data.conllu import check_block, read_conllu
 from nlptransfer.data.splits import tag_names
 from nlptransfer.errors import InputError
 
@@ -105,10 +105,14 @@ def test_only_two_columns_hold_tags(tmp_path: Path) -> None:
         read_conllu(write(tmp_path, GOOD), tag_column="deprel")
 
 
-def test_blocks_hold_every_line_but_the_blank_ones() -> None:
-    lines = list(enumerate(GOOD.split("\n"), start=1))
-    blocks = list(conllu_blocks(lines, where="here"))
-    assert [number for block in blocks for number, _ in block] == [1, 2, 3, 4, 5, 6, 7, 8, 10, 11]
+def test_a_block_of_comments_or_of_nothing_is_no_error() -> None:
+    check_block([], where="here")
+    check_block([(1, "# a comment")], where="here")
+
+
+def test_the_line_that_is_no_conllu_comes_with_the_callers_remedy() -> None:
+    with pytest.raises(InputError, match=r"here, line 7: .*Do this\.$"):
+        check_block([(7, "a b")], where="here", remedy="Do this.")
 
 
 @pytest.mark.data

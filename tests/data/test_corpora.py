@@ -207,7 +207,7 @@ def test_named_columns_reach_column_files(tmp_path: Path) -> None:
         ("nltk:treebank/news", {}, "no corpus has this name"),
         ("synthetic:third", {}, "no corpus has this name"),
         ("amazon:books", {}, "no corpus has this name"),
-        ("synthetic", {"split": "train"}, "there is no split 'train'.*divide it with split_corpus"),
+        ("synthetic", {"split": "train"}, "there is no split 'train'.*Leave the split out"),
         ("treebank", {"split": "test"}, "nltk:treebank: there is no split 'test'"),
         ("nltk:conll2000", {"split": "dev"}, "there is no split 'dev'.*one of train, test"),
         ("treebank", {"split": "tset"}, "the split is unknown.*train, dev, test; found tset"),

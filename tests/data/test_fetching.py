@@ -1,8 +1,7 @@
-"""Search order, downloads against a server on this machine, and reading lines."""
+"""Search order, and downloads against a server on this machine."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import signal
@@ -186,33 +185,3 @@ def test_folders_are_searched_in_the_documented_order(
 def test_a_named_data_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="data folder does not exist"):
         fetching.data_folders(tmp_path / "absent")
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_lines_are_numbered_and_stripped_of_their_ends_and_of_a_byte_order_mark(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a.txt{suffix}"
-    # U+2028 and U+0085 end a line for str.splitlines, but not in a file.
-    data = "\ufeffone\r\n\ntwo\u2028\x85 three".encode()
-    path.write_bytes(gzip.compress(data) if suffix else data)
-    assert list(fetching.read_lines(path)) == [(1, "one"), (2, ""), (3, "two\u2028\x85 three")]
-
-
-def test_a_file_that_is_not_utf8_is_refused_with_line_and_byte(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"fine\ncaf\xe9\n")
-    with pytest.raises(InputError, match=r"a\.txt, line 2: the file is not UTF-8 \(byte 4 of the line is 0xe9\)"):
-        list(fetching.read_lines(tmp_path / "a.txt"))
-
-
-@pytest.mark.parametrize("data", [b"not gzip at all", gzip.compress(b"word\n" * 9999)[:-40]])
-def test_damaged_gzip_is_refused(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "a.gz").write_bytes(data)
-    with pytest.raises(InputError, match="gzip data is damaged or cut short"):
-        list(fetching.read_lines(tmp_path / "a.gz"))
-
-
-def test_a_missing_file_is_told_with_its_look_alikes(tmp_path: Path) -> None:
-    (tmp_path / "train.conllu").touch()
-    with pytest.raises(InputError, match=r"no such file or folder.*Did you mean .*train\.conllu\?"):
-        list(fetching.read_lines(tmp_path / "trian.conllu"))
-    with pytest.raises(InputError, match="does not exist either"):
-        list(fetching.read_lines(tmp_path / "absent" / "a.conllu"))

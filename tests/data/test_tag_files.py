@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
+from nlptransfer.data.conllu import read_conllu
 from nlptransfer.data.tag_files import XPOS_COLUMN, Format, tag_stream
 from nlptransfer.errors import InputError
 
@@ -32,10 +35,10 @@ def upper(sentences: list[list[str]]) -> list[list[str]]:
 
 
 def tagged(text: str | bytes, name: str = "-", **options: object) -> str:
-    target = io.BytesIO()
-    source = io.BytesIO(text.encode() if isinstance(text, str) else text)
-    tag_stream(upper, source, target, name=name, **options)  # type: ignore[arg-type]
-    return target.getvalue().decode()
+    writer = io.BytesIO()
+    reader = io.BufferedReader(io.BytesIO(text.encode() if isinstance(text, str) else text))
+    tag_stream(upper, reader, writer, name=name, **options)  # type: ignore[arg-type]
+    return writer.getvalue().decode()
 
 
 def error(text: str | bytes, name: str) -> str:
@@ -126,21 +129,61 @@ def test_output_begins_before_the_input_has_been_read_to_its_end() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.conllu", "# x\n1\tgo\n", "a.conllu, line 2: this is not a line of a CoNLL-U file. Expected 10 columns"),
-        ("a.conllu", "1 go go VERB VB _ 0 root _ _\n", "a.conllu, line 1: this is not a line"),
+        ("a.conllu", "# x\n1\tgo\n", "a.conllu, line 2: the line has another number of columns. Expected 10, "),
+        (
+            "a.conllu",
+            "1 go go VERB VB _ 0 root _ _\n",
+            "a.conllu, line 1: the line has another number of columns. Expected 10, ",
+        ),
         (
             "a.conllu",
             "1\tgo" + "\t_" * 8 + "\n3\ton" + "\t_" * 8,
-            "a.conllu, line 2: the words of the sentence are not",
+            "a.conllu, line 2: the word numbers are not in sequence. Expected 2; found 3.",
         ),
-        ("a.conllu", "1\t" + "\t_" * 8 + "\n", "a.conllu, line 1: the words of the sentence are not"),
-        ("a.conllu", "x\tgo" + "\t_" * 8 + "\n", "a.conllu, line 1: the first column holds no word number."),
+        ("a.conllu", "1\t" + "\t_" * 8 + "\n", "a.conllu, line 1: a column is empty."),
+        ("a.conllu", "1\tgo\t" + "\t_" * 7 + "\n", "a.conllu, line 1: a column is empty."),
+        ("a.conllu", "1\tgo" + "\t_" * 8 + "\n\n\n2\tgo" + "\t_" * 8, "a.conllu, line 4: the word numbers are not"),
+        ("a.conllu", "x\tgo" + "\t_" * 8 + "\n", "a.conllu, line 1: the first column is no word number."),
         ("a.jsonl", '{"tokens": ["a"]}\n{"tokens": "a b"}\n', "a.jsonl, line 2: the line holds no sentence."),
         ("a.jsonl", '{"tokens": ["a"]\n', "a.jsonl, line 1: the line holds no sentence."),
         ("a.jsonl", '{"words": ["a"]}\n', "a.jsonl, line 1: the line holds no sentence."),
         ("a.jsonl", '{"tokens": [1]}\n', "a.jsonl, line 1: the line holds no sentence."),
-        ("a.txt", b"fine\ncaf\xe9\n", "a.txt, line 2: the line is not UTF-8 text. Found byte 0xe9 at position 4."),
+        ("a.txt", b"fine\ncaf\xe9\n", "a.txt, line 2: the file is not UTF-8 (byte 4 of the line is 0xe9)."),
     ],
 )
 def test_a_broken_line_is_named(name: str, text: str | bytes, message: str) -> None:
     assert error(text, name).startswith(message)
+
+
+def test_a_line_that_is_no_conllu_may_be_of_another_format() -> None:
+    assert error("a b\n", "a.conllu").endswith("name the file's format with --format.")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1\tgo\t" + "\t_" * 7,  # an empty lemma
+        "1-9\tgo" + "\t_" * 8 + "\n1\tgo" + "\t_" * 8,  # a range past the end
+        "0.2\tgo" + "\t_" * 8,  # an empty node out of place
+        "1\ta  b" + "\t_" * 8,  # two spaces
+    ],
+)
+def test_what_can_not_be_read_for_training_is_not_tagged_either(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.conllu"
+    path.write_text(line + "\n")
+    with pytest.raises(InputError) as caught:
+        read_conllu(path)
+    mended, _, _ = str(caught.value).partition(" Mend")
+    assert error(line, str(path)).startswith(mended)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.conllu.gz", CONLLU), ("a.JSONL.GZ", '{"tokens": ["a"]}\n'), ("-", "The bank\n")]
+)
+def test_gzipped_input_is_unpacked(name: str, text: str) -> None:
+    assert tagged(gzip.compress(text.encode()), name) == tagged(text, name)
+
+
+def test_gzipped_input_that_is_cut_short_is_told() -> None:
+    assert error(gzip.compress(b"word\n" * 9999)[:-40], "a.txt.gz").startswith("a.txt.gz, line ")
+    assert "damaged or cut short" in error(gzip.compress(b"word\n" * 9999)[:-40], "a.txt.gz")

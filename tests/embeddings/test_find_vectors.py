@@ -14,7 +14,7 @@ from nlptransfer.embeddings.find_vectors import find_word_vectors
 from nlptransfer.errors import InputError
 
 SENTENCES = [["the", "bank", "raised", "rates"], ["the", "rates", "of", "the", "bank"]]
-OPTIONS: dict[str, Any] = {"sentences": SENTENCES, "dim": 6, "seed": 3}
+OPTIONS: dict[str, Any] = {"sentences": SENTENCES, "dim": 6, "seed": 3, "max_words": 100}
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,30 @@ def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
         find_word_vectors(str(tmp_path / "none.txt"), **OPTIONS)
     with pytest.raises(InputError, match="data folder does not exist"):
         find_word_vectors("none.txt", data_dir=tmp_path / "nowhere", **OPTIONS)
+
+
+def test_of_a_large_file_the_first_words_and_those_of_the_sentences_are_kept(tmp_path: Path) -> None:
+    lines = [f"word{number} {number} 1" for number in range(50)]
+    lines += ["RAISED 7 7", "bank 8 8", "nobody 9 9", "rates 10 10"]
+    file = tmp_path / "large.txt"
+    file.write_text("\n".join(lines) + "\n")
+    vectors, _ = find_word_vectors(str(file), **{**OPTIONS, "max_words": 3})
+    assert vectors.words == ["word0", "word1", "word2", "bank", "rates"]
+    np.testing.assert_array_equal(vectors.matrix[3:], [[8, 8], [10, 10]])
+    upper = find_word_vectors(str(file), **{**OPTIONS, "max_words": 3, "sentences": [["RAISED", "Bank"]]})[0]
+    assert upper.words[3:] == ["RAISED", "bank"], "what a fallback finds is kept too"
+    exact = find_word_vectors(str(file), **{**OPTIONS, "max_words": 3, "sentences": [["Bank"]], "fallbacks": ()})[0]
+    assert exact.words[3:] == []
+
+
+def test_unlabelled_text_is_trained_on_beside_the_sentences() -> None:
+    vectors, _ = find_word_vectors("train", unlabelled=[["more", "text"]], **OPTIONS)
+    assert {"more", "text", "bank"} <= set(vectors.words)
+
+
+def test_a_licence_beside_the_vectors_is_not_taken_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "vectors" / "GoogleNews-some.vec", word="news")
+    (tmp_path / "vectors" / "GoogleNews-LICENSE").write_text("free")
+    (tmp_path / "vectors" / "googlenews.bin").mkdir()
+    monkeypatch.setenv("NLPTRANSFER_DATA", str(tmp_path))
+    assert find_word_vectors("auto", **OPTIONS)[0].words == ["news", "the"]

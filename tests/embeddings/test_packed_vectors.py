@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from nlptransfer.embeddings.packed_vectors import first_words, pack_vectors, unpack_vectors
+from nlptransfer.embeddings.packed_vectors import pack_vectors, unpack_vectors
 from nlptransfer.embeddings.subwords import Subwords
 from nlptransfer.embeddings.word_vectors import WordVectors
 
@@ -41,18 +41,3 @@ def test_packing_keeps_every_words_vector(subwords: bool, buckets: bool) -> None
     assert (dict(zip(ASKED, found_by, strict=True))["كتب"] == "subwords") == (subwords and not buckets)
     np.testing.assert_array_equal(found, expected)
     assert all(array.flags.writeable for array in arrays.values()), "torch takes no read-only arrays"
-
-
-def test_the_first_words_are_kept_and_so_are_the_ngrams() -> None:
-    vectors = make_vectors(subwords=True)
-    part = first_words(vectors, 2)
-    assert part.words == WORDS[:2]
-    np.testing.assert_array_equal(part.matrix, vectors.matrix[:2])
-    assert part.vectors_for(["کتاب"])[1] == ["subwords"]
-    assert (part.source, part.digest) == (vectors.source, vectors.digest)
-
-
-@pytest.mark.parametrize("count", [4, 5, 1000])
-def test_no_more_words_than_there_are(count: int) -> None:
-    vectors = make_vectors(subwords=False)
-    assert first_words(vectors, count) is vectors

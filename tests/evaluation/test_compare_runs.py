@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nlptransfer.errors import InputError
-from nlptransfer.evaluation.compare_runs import compare_runs, evaluate_predictions
+from nlptransfer.evaluation.compare_runs import compare_runs
 from nlptransfer.evaluation.predictions import Predictions
 from nlptransfer.evaluation.run_folder import open_run_folder
 from nlptransfer.evaluation.verdict import score_predictions
@@ -84,11 +84,3 @@ def test_nothing_in_common_is_told(tmp_path: Path) -> None:
     c = save(tmp_path / "c", {"lstm": GOLD}, split="target_test")
     with pytest.raises(InputError, match="no test split in common"):
         compare_runs(a, c)  # development data is shared, but no ground for a verdict
-
-
-def test_saved_predictions_score_as_they_did(tmp_path: Path) -> None:
-    a = save(tmp_path / "a", {"rnn": HALF}, seeds=(0, 1))
-    scores = evaluate_predictions(a / "predictions" / "rnn.jsonl")
-    assert [(score.split, score.seed, score.value) for score in scores] == [
-        (split, seed, 0.5) for split in ("dev", "test") for seed in (0, 1, None)
-    ]

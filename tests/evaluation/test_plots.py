@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlptransfer.errors import InputError
 from nlptransfer.evaluation.plots import (
     plot_confusion_matrix,
     plot_coverage,
@@ -65,6 +64,11 @@ def test_scores_are_drawn_in_percent_without_the_padded_ones() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["all words", "words unseen in training"]
     assert [90.0] in [list(line.get_xdata()) for line in figure.axes[0].lines]
     assert [88.0, 92.0] in [list(line.get_xdata()) for line in figure.axes[0].lines]
+
+
+def test_a_metric_without_a_short_name_is_drawn_under_its_own() -> None:
+    scores = [Score("random", "test", "tag_entropy", 0.5, 0.4, 0.6, 100, None)]
+    assert plot_scores(scores, split="test").axes[0].get_title() == "tag_entropy"
 
 
 def test_gains_are_drawn_in_points_with_their_verdict() -> None:
@@ -125,7 +129,7 @@ def test_without_data_there_are_no_pictures(tmp_path: Path) -> None:
 
 def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "plots").touch()
-    with pytest.raises(InputError, match="can't be written"):
+    with pytest.raises(FileExistsError, match="plots"):
         write_plots(tmp_path / "plots", verdicts=VERDICTS)
 
 

@@ -129,6 +129,13 @@ def test_scores_show_mean_interval_spread_and_every_seed_in_percent(tmp_path: Pa
     assert row == ["frozen", "97.00", "96.00 to 98.00", "0.28", "96.80", "97.20"]
 
 
+def test_the_scores_of_test_splits_come_before_those_of_dev(tmp_path: Path) -> None:
+    scores = [SCORES[-1], *SCORES[:-1]]
+    path = tmp_path / "report.html"
+    write_report(path, title="t", question="q", scores=scores, verdicts=[], signature={}, settings={})
+    assert re.findall(r"<h3>(\w+):", path.read_text("utf-8")) == ["test", "test", "dev"]
+
+
 def test_the_support_of_a_tag_is_counted_once_for_all_seeds(tmp_path: Path) -> None:
     assert "<td>N</td><td>100.00</td><td>100.00</td><td>100.00</td><td>1</td>" in page(tmp_path)
 

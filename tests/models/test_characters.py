@@ -22,10 +22,10 @@ def spelled(words: list[str]) -> torch.Tensor:
 @pytest.mark.parametrize("width", [1, 3, 5, 7])
 def test_the_cnn_is_a_convolution_and_a_maximum(width: int) -> None:
     torch.manual_seed(0)
-    encoder = CharacterCNN(len(VOCABULARY), 6, character_dim=4, width=width)
+    encoder = CharacterCNN(len(VOCABULARY), 6, embedding_dim=4, width=width)
     ours = encoder(spelled(WORDS)).detach().numpy()
     table = encoder.embedding.weight.detach().numpy().astype(np.float64)
-    kernel = encoder.convolution.weight.detach().numpy().astype(np.float64)  # (filters, character_dim, width)
+    kernel = encoder.convolution.weight.detach().numpy().astype(np.float64)  # (filters, embedding_dim, width)
     bias = encoder.convolution.bias
     assert bias is not None
     for word, features in zip(WORDS, ours, strict=True):
@@ -40,7 +40,7 @@ def test_the_cnn_is_a_convolution_and_a_maximum(width: int) -> None:
 
 def test_the_lstm_is_torchs_packed_lstms_last_states() -> None:
     torch.manual_seed(0)
-    encoder = CharacterLSTM(len(VOCABULARY), 10, character_dim=4)
+    encoder = CharacterLSTM(len(VOCABULARY), 10, embedding_dim=4)
     twin = torch.nn.LSTM(4, 5, bidirectional=True, batch_first=True)
     with torch.no_grad():
         for number, suffix in enumerate(("", "_reverse")):

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from nlptransfer.models.recurrent import Cell, RecurrentEncoder, reorder, reversal
+from nlptransfer.models.recurrent import CellType, RecurrentEncoder, reorder, reversal
 
-CELLS: list[Cell] = ["rnn", "gru", "lstm"]
+CELLS: list[CellType] = ["rnn", "gru", "lstm"]
 LENGTHS = [3, 7, 1, 5]
 
 
@@ -17,7 +17,7 @@ def make_mask(lengths: list[int], time: int | None = None) -> torch.Tensor:
     return torch.arange(time or max(lengths)) < torch.tensor(lengths)[:, None]
 
 
-def make_packed_twin(encoder: RecurrentEncoder, cell: Cell, num_layers: int, bidirectional: bool) -> nn.RNNBase:
+def make_packed_twin(encoder: RecurrentEncoder, cell: CellType, num_layers: int, bidirectional: bool) -> nn.RNNBase:
     """torch's own stacked module with the same weights."""
     first = encoder.directions[0]
     twin = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[cell](
@@ -36,7 +36,7 @@ def make_packed_twin(encoder: RecurrentEncoder, cell: Cell, num_layers: int, bid
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_equals_packed_sequences_and_so_do_its_gradients(cell: Cell, num_layers: int, bidirectional: bool) -> None:
+def test_equals_packed_sequences_and_so_do_its_gradients(cell: CellType, num_layers: int, bidirectional: bool) -> None:
     torch.manual_seed(0)
     encoder = RecurrentEncoder(4, 3, cell=cell, num_layers=num_layers, bidirectional=bidirectional)
     twin = make_packed_twin(encoder, cell, num_layers, bidirectional)
@@ -61,7 +61,7 @@ def test_equals_packed_sequences_and_so_do_its_gradients(cell: Cell, num_layers:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_sentence_reads_the_same_alone_in_another_batch_and_with_more_padding(cell: Cell) -> None:
+def test_a_sentence_reads_the_same_alone_in_another_batch_and_with_more_padding(cell: CellType) -> None:
     torch.manual_seed(0)
     encoder = RecurrentEncoder(4, 3, cell=cell, num_layers=2)
     sentence = torch.randn(1, 5, 4)

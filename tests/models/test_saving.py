@@ -254,6 +254,8 @@ def test_a_model_that_predicts_otherwise_once_loaded_is_not_passed(
     monkeypatch.setattr(saving, "subprocess", process(0, [["DET"], ["NOUN", "NOUN"]]))
     with pytest.raises(RuntimeError, match="sentence 1 as"):
         check_reload(saved, sentences, expected)
+    assert not saved.exists(), "nobody should come upon it and trust it"
+    saved.mkdir()
     monkeypatch.setattr(saving, "subprocess", process(1, []))
     with pytest.raises(RuntimeError, match="does not load in a fresh process:\nno such module"):
         check_reload(saved, sentences, expected)

@@ -208,8 +208,8 @@ def test_an_output_folder_that_can_not_be(base_settings: Path, tmp_path: Path, f
     for place in ("file", "file/run"):
         message = fails(main, "--config", base_settings, *QUICK, "--output_dir", tmp_path / place)
         assert message == (
-            f"error: {tmp_path / place}: can't be written (Not a directory). Part of the path is already taken by a "
-            "file or folder: choose another --output_dir.\n"
+            f"error: {tmp_path / place}: Not a directory. Part of the path is already taken by a file: choose another "
+            "path.\n"
         )
     assert (tmp_path / "file").read_text() == "here before"
 

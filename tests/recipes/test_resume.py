@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -144,11 +145,9 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_once_there_is_room(
     ):
         full[:] = [f".{Path(place).stem}."]
         message = fails(main, "--config", base_settings, *flags, "--resume")
-        assert message.startswith(f"error: {folder / place}: can't be written (No space left on device).") or (
-            place.startswith("cells/random-0") and message.startswith(f"error: {folder / 'cells/random-0'}: ")
-        )
-        assert message.endswith(
-            "Free some space and repeat the command with --resume; what was already written is intact.\n"
+        assert message == (
+            f"error: {folder / place}: No space left on device. Free some space and repeat the command, a run with "
+            "--resume; what was already written is intact.\n"
         )
         found = snapshot(folder)
         kept = {name for name in already if not name.endswith("checkpoint.pt") and not name.startswith("model/")}
@@ -161,7 +160,7 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_once_there_is_room(
     full[:] = ["nothing"]
     capsys.readouterr()
     main(["--output_dir", str(folder), "--resume"])
-    assert "epoch" not in capsys.readouterr().out, "all was trained before"
+    assert not re.search(r"epoch \d", capsys.readouterr().out), "all was trained before"
     assert len(json.loads((folder / "metrics.json").read_text())["scores"]) == 2 * 2 * 3 * 2
     assert [row["epoch"] for row in history(folder)] == [1, 2, 1, 2]
     assert not (folder / "cells").exists()

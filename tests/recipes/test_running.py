@@ -74,7 +74,15 @@ def test_bad_input_ends_as_one_line_and_code_2(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.ENOSPC, "No space left on device. The disk is full: free some space, or write elsewhere."),
+        (
+            errno.ENOSPC,
+            "No space left on device. Free some space and repeat the command, a run with --resume; what was already "
+            "written is intact.",
+        ),
+        (
+            errno.ENOTDIR,
+            "Not a directory. Part of the path is already taken by a file: choose another path.",
+        ),
         (errno.EACCES, "Permission denied. Choose a place that you may use, or change its permissions."),
         (errno.ENOENT, "No such file or directory. Check the path."),
         (errno.EISDIR, "Is a directory."),
