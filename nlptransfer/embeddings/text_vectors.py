@@ -62,7 +62,8 @@ def read_text_vectors(
                         words, rows = [words[position] for position in kept], rows[kept]
                 yield words, rows
             num_lines = selected.num_lines
-    if file.num_words is not None and max_words is None and num_lines != file.num_words:
+    at_end = max_words is None or num_lines < max_words
+    if file.num_words is not None and at_end and num_lines != file.num_words:
         raise InputError(
             "the file is cut short" if num_lines < file.num_words else "the header promises fewer words than follow",
             where=file.path,

@@ -78,7 +78,7 @@ def test_synthetic_vectors_are_those_of_the_synthetic_corpus() -> None:
 
 
 def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such vector file"):
+    with pytest.raises(InputError, match="no such file or folder"):
         find_word_vectors(str(tmp_path / "none.txt"), **OPTIONS)
     with pytest.raises(InputError, match="data folder does not exist"):
         find_word_vectors("none.txt", data_dir=tmp_path / "nowhere", **OPTIONS)

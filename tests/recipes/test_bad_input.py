@@ -93,7 +93,7 @@ def test_a_faulty_vector_file(case: str, base_settings: Path, corpus: Path, tmp_
 
 def test_a_vector_file_that_is_not_there(base_settings: Path, corpus: Path, fails: Fails) -> None:
     message = fails(main, "--config", base_settings, "--vectors", corpus / "vectors.text", "--output_dir", "never")
-    assert message.startswith(f"error: {corpus / 'vectors.text'}: no such vector file. Did you mean ")
+    assert message.startswith(f"error: {corpus / 'vectors.text'}: no such file or folder. Did you mean ")
     assert str(corpus / "vectors.txt") in message
 
 
@@ -236,7 +236,7 @@ def test_unknown_names_of_settings(base_settings: Path, tmp_path: Path, fails: F
         ("--word_dropout -0.1", "0 or above; found -0.1"),
         ("--systems", "each at most once; found ()"),
         ("--systems random random", "each at most once; found ('random', 'random')"),
-        ("--seeds 0 -1", "whole numbers from 0; found (0, -1)"),
+        ("--seeds 0 -1", "from 0 to 4294967295; found (0, -1)"),
     ],
 )
 def test_numbers_that_nothing_can_be_made_of(flags: str, expected: str, fails: Fails) -> None:

@@ -61,7 +61,7 @@ def test_the_run_folder_holds_what_it_should_and_nothing_else(finished: Any, cor
     assert signature["train"] == "150 sentences, 1261 words"
     assert signature["seeds"] == [0, 1]
     assert "choice" in signature["labels of dev"]
-    assert "final scores only" in signature["labels of test and target"]
+    assert "final scores" in signature["labels of test and target"]
 
     history = read_lines(finished.folder / "history.jsonl")
     assert [(row["system"], row["seed"], row["epoch"]) for row in history if row["epoch"] == 1] == [
