@@ -124,7 +124,7 @@ class Settings(RunSettings):
     """How the learning rate falls over the run."""
     max_gradient_norm: float = 5.0
     """Gradients are scaled down to this norm."""
-    patience: int = 5
+    patience: int = 10
     """Stop after so many epochs without a better development accuracy."""
 
     def __post_init__(self) -> None:
