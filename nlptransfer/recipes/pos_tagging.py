@@ -222,6 +222,7 @@ def run(settings: Settings) -> None:
             # Only now: a run killed before the cell was kept goes on from its checkpoint.
             if accelerator.is_main_process:
                 (cell_folder / CHECKPOINT).unlink(missing_ok=True)
+    accelerator.end_training()  # together: a process that loses its partner at its own end is aborted
     if not accelerator.is_main_process:
         return
 

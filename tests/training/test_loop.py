@@ -512,6 +512,9 @@ def main_of_a_process(folder: Path) -> None:
     model = TinyTagger(dropout=0.5)
     train(model, dropout_step, make_batches(), torch.optim.SGD(model.parameters(), 0.1), epochs=2, seed=0)
     torch.save({"weights": model.state_dict(), "draws": draws}, folder / f"dropout.{rank}.pt")
+    # Together: a process that loses its partner at its own end is aborted.
+    Accelerator().wait_for_everyone()
+    Accelerator().end_training()
 
 
 @pytest.fixture(scope="module")
