@@ -152,7 +152,11 @@ def _jsonl_passages(lines: Iterable[str], *, name: str) -> Iterator[Passage]:
     """Sentences of a file with one JSON object a line, the words under the key `tokens`; an empty line is kept."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
-            yield Passage([], lambda tags, line=line: line)  # type: ignore[misc]
+
+            def kept(tags: Sequence[str], line: str = line) -> str:
+                return line
+
+            yield Passage([], kept)
             continue
         try:
             row = json.loads(line)
