@@ -23,6 +23,7 @@ class Batch:
         character_rows: (batch, time) which row of `characters` spells the token; or None.
         unseen_vectors: (unseen words, dim) vectors of words that the model's vocabulary lacks: `input_ids` from the
             vocabulary's size on are rows of it; or None.
+        values: (batch, time) what each feature of a bag of words weighs, `input_ids` being the features; or None.
     """
 
     input_ids: torch.Tensor
@@ -32,6 +33,7 @@ class Batch:
     characters: torch.Tensor | None = None
     character_rows: torch.Tensor | None = None
     unseen_vectors: torch.Tensor | None = None
+    values: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
@@ -61,6 +63,37 @@ class Batch:
     def _tensors(self) -> list[tuple[str, torch.Tensor]]:
         pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
         return [(name, tensor) for name, tensor in pairs if tensor is not None]
+
+
+@dataclass(frozen=True)
+class DomainBatch:
+    """Items of two domains that one step sees together.
+
+    Attributes:
+        source: a batch with labels.
+        target: a batch of the other domain, without labels.
+    """
+
+    source: Batch
+    target: Batch
+
+    @property
+    def input_ids(self) -> torch.Tensor:
+        """Of the source: the loop counts items by it."""
+        return self.source.input_ids
+
+    def to(self, device: torch.device | str) -> DomainBatch:
+        """The same batches with every tensor on `device`."""
+        return DomainBatch(self.source.to(device), self.target.to(device))
+
+    def part(self, index: int, count: int) -> DomainBatch:
+        """Every `count`-th item of each from `index` on, as `Batch.part` does."""
+        source = self.source.part(index, count)
+        return self if source is self.source else DomainBatch(source, self.target.part(index, count))
+
+    def num_labels(self) -> int:
+        """How many positions of the source carry a label."""
+        return self.source.num_labels()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     **dict.fromkeys(METHODS, BRICKS),
     "experiments": {*BOTTOM, "evaluation"},
     "recipes": {*BRICKS, *METHODS, "experiments"},
-    "cli": {*BRICKS, *METHODS, "experiments", "recipes"},
+    "commands": BRICKS,
+    "cli": {*BRICKS, *METHODS, "experiments", "recipes", "commands"},
     "__main__": {"cli"},
     "__init__": {"models"},
 }
@@ -40,9 +41,10 @@ HEAVY = {
     "accelerate", "datasets", "evaluate", "gensim", "matplotlib", "nltk", "pooch", "scipy", "sklearn", "torch",
     "transformers",
 }  # fmt: skip
-LIGHT = {"__init__", "__main__", "cli", "data", "errors", "evaluation", "experiments", "files", "recipes"}
+LIGHT = {"__init__", "__main__", "cli", "commands", "data", "errors", "evaluation", "experiments", "files", "recipes"}
 HEAVY_BY_NATURE = {
     "data/batching.py": "it makes tensors",
+    "data/feature_batches.py": "it makes tensors",
     "evaluation/evaluate_metrics.py": "its classes inherit from evaluate's",
 }
 """Files of light folders that need a heavy package to be read at all; everyone imports them inside a function."""

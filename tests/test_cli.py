@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import nlptransfer
-from nlptransfer.cli import conllu_column, find_recipes, main
+from nlptransfer.cli import find_recipes, main
 from nlptransfer.evaluation.predictions import Predictions
 
 CONLLU = "# text = Go on\n1\tGo\tgo\tX\tVB\t_\t0\troot\t_\t_\n2\ton\ton\tX\tRP\t_\t1\tcompound\t_\t_\n\n"
@@ -109,22 +109,6 @@ def test_predict_writes_the_column_that_the_model_learned(tmp_path: Path, model:
     assert target.read_text() == xpos
     main(["predict", "--model", "m", "--input", str(source), "--output", str(source)])
     assert source.read_text() == xpos
-
-
-@pytest.mark.parametrize(
-    ("learned", "tags", "column"),
-    [
-        ("xpos", ["VERB"], "xpos"),
-        ("upos", ["VBD"], "upos"),
-        (None, ["VERB", "X"], "upos"),
-        (None, ["VERB", "VBD"], "xpos"),
-        ("my_tags", ["VBD"], "xpos"),
-    ],
-)
-def test_a_model_that_names_no_conllu_column_is_known_by_its_tags(
-    learned: str | None, tags: list[str], column: str
-) -> None:
-    assert conllu_column(SimpleNamespace(metadata={"tag_column": learned}, tags=tags)) == column
 
 
 def test_predict_pipes(model: Model, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,12 @@ NLTK_PACKAGES = {
     "corpora/brown": "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6",
     "corpora/conll2000": "01e65164f268366e7caa0db92332a1955d081908c87016e2c7640c3c5279b7cd",
     "corpora/masc_tagged": "678a5141cf3381bedb1839c58a330507337be07c7c71603279c0ef5337032304",
+    "corpora/movie_reviews": "a41211ae685019137410268134db6a1a14428c89b671eb83056151a878539008",
     "corpora/nps_chat": "a4433d5da5e62fdbede49efa572a53a0139fff1014ffbe86cb263e17cbb4a837",
+    "corpora/product_reviews_1": "627bfb0bb7c87586246d99b4402c3d7e4fb77ac14559d8695c283bd6850615ac",
+    "corpora/product_reviews_2": "272b08fe130882e5867aa7ecc69a65616099183c4ccc10374a62c271801b0bc1",
+    "corpora/pros_cons": "b5bca541ba5b2e614cde2213ddcca027416f6997067c90e45c173bf55c6fade8",
+    "corpora/sentence_polarity": "6e1ed4405b65c7eabf1d199a7f7c437091ac21da0ea7467b410a74062574566b",
     "corpora/treebank": "9da92d76c3666cfb6cddeaed0f7e86b344cce0f0928a286d439e555f19c37399",
     "taggers/universal_tagset": "d490e1ae8f5625dcdfdda04be15c22a2aade8c2561a36a61edcdf0c7d6aa8352",
 }
@@ -100,6 +106,20 @@ _LANGUAGE_CODES = {
 
 class NotToBeHad(InputError):
     """A corpus that is neither at hand nor to be fetched, though nothing is wrong with its name."""
+
+
+def not_to_be_had(name: str, tried: Sequence[object], *, remedy: str) -> NotToBeHad:
+    """The error that names each place where a corpus was looked for.
+
+    Args:
+        name: the corpus.
+        tried: the files and addresses, or the errors that came from them.
+        remedy: what to do, as a full sentence.
+    """
+    places = "".join(f"\n  - {place}" for place in tried)
+    return NotToBeHad(
+        "this is neither at hand nor could it be fetched", where=name, found=f"nothing at{places}", remedy=remedy
+    )
 
 
 def data_folders(data_dir: str | Path | None = None) -> list[Path]:

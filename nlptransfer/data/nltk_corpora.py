@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlptransfer.data import fetching
 from nlptransfer.data.fetching import check_file
 from nlptransfer.data.tables import tagged_dataset
 from nlptransfer.errors import InputError
@@ -133,6 +134,35 @@ def find_nltk_package(package: str, folders: Sequence[Path]) -> tuple[Path | Non
                 return place, tried
         tried.append(base / f"{package}.zip")
     return None, tried
+
+
+def get_nltk_package(package: str, data_dir: str | Path | None) -> Path:
+    """Find a package, or else fetch it into the user's cache.
+
+    Args:
+        package: such as ``corpora/treebank``.
+        data_dir: the folder to look in first, see `data_folders`.
+
+    Returns:
+        The zip, or an unpacked folder.
+
+    Raises:
+        NotToBeHad: it is nowhere, and could not be fetched.
+    """
+    folders = fetching.data_folders(data_dir)
+    found, tried = find_nltk_package(package, folders)
+    if found is not None:
+        return found
+    try:
+        return fetching.fetch_nltk_package(package, folders[-1] / "nltk_data", base_url=fetching.NLTK_URL)
+    except OSError as error:
+        short = package.partition("/")[2]
+        raise fetching.not_to_be_had(
+            f"nltk:{short}",
+            [*tried, error],
+            remedy=f"Run `python -m nltk.downloader {short}` where there is a network, or put {short}.zip at one of "
+            "these places.",
+        ) from error
 
 
 def read_universal_map(package: Path, name: str) -> dict[str, str]:

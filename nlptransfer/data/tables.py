@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlptransfer.data.table_rows import Row, csv_rows, json_rows, jsonl_rows, parse_json, read_parquet
 from nlptransfer.errors import InputError
-from nlptransfer.files import read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 TABLE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+_EXAMPLE = '{"tokens": [...], "tags": [...]}'
 
 
 def tagged_dataset(
@@ -96,13 +95,13 @@ def read_table(path: str | Path, *, tag_column: str = "tags") -> Dataset:
     path = Path(path)
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):
-        return _read_parquet(path, tag_column=tag_column)
+        return conform_dataset(read_parquet(path), where=path, tag_column=tag_column)
     if name.endswith(".csv"):
         rows = _csv_rows(path, tag_column=tag_column)
     elif name.endswith(".jsonl"):
-        rows = _jsonl_rows(path)
+        rows = jsonl_rows(path, example=_EXAMPLE)
     else:
-        rows = _json_rows(path)
+        rows = json_rows(path, example=_EXAMPLE)
     tokens, tags, domains, lines = [], [], [], []
     for line, row in rows:
         check_columns(list(row), tag_column=tag_column, where=path, line=line)
@@ -190,94 +189,10 @@ def _check_sentence(words: Any, tags: Any, *, where: str | Path, number: int, li
             ) from None
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    for line, text in read_lines(path):
-        if text.strip():
-            yield line, _json_object(text, path=path, line=line)
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    text = "\n".join(text for _, text in read_lines(path))
-    rows = _parse_json(text, path=path, line=1)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(
-            "the file does not hold a list of objects",
-            where=path,
-            expected='[{"tokens": [...], "tags": [...]}, ...]',
-            found=text[:60],
-            remedy="One object per line is also read: name such a file .jsonl.",
-        )
-    for row in rows:
-        yield None, row
-
-
-def _json_object(text: str, *, path: Path, line: int) -> dict[str, Any]:
-    row = _parse_json(text, path=path, line=line)
-    if not isinstance(row, dict):
-        raise InputError(
-            "the line is not a JSON object",
-            where=path,
-            line=line,
-            expected='{"tokens": [...], "tags": [...]}',
-            found=text[:60],
-        )
-    return row
-
-
-def _parse_json(text: str, *, path: Path, line: int) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"this is not JSON ({error.msg} at column {error.colno})",
-            where=path,
-            line=line + error.lineno - 1,
-            found=repr(text.split("\n")[error.lineno - 1][:60]),
-            remedy="Mend the line, or write the file again.",
-        ) from error
-
-
-def _csv_rows(path: Path, *, tag_column: str) -> Iterator[tuple[int | None, dict[str, Any]]]:
-    # The csv module asks for line ends within quotes, which read_lines has taken off.
-    reader = csv.reader((text + "\n" for _, text in read_lines(path)), strict=True)
-    try:
-        header = next(reader, [])
-        check_columns(header, tag_column=tag_column, where=path, line=1)
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise InputError(
-                    "the row has another number of cells than the header",
-                    where=path,
-                    line=reader.line_num,
-                    expected=f"{len(header)} ({', '.join(header)})",
-                    found=str(len(cells)),
-                    remedy='Put cells that hold commas in quotes ("...").',
-                )
-            row: dict[str, Any] = dict(zip(header, cells, strict=True))
-            for name in ("tokens", tag_column):
-                cell = row[name]
-                is_json = cell.startswith('["')
-                row[name] = _parse_json(cell, path=path, line=reader.line_num) if is_json else cell.split()
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise InputError(f"this is not CSV ({error})", where=path, line=reader.line_num) from error
-
-
-def _read_parquet(path: Path, *, tag_column: str) -> Dataset:
-    import pyarrow
-    import pyarrow.parquet
-    from datasets import Dataset
-    from datasets.table import InMemoryTable
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(
-            f"this is not a Parquet file, or it is damaged ({error})",
-            where=path,
-            remedy="Copy or write the file again.",
-        ) from error
-    # Dataset takes ClassLabel names from the metadata that `datasets` leaves in the file.
-    return conform_dataset(Dataset(InMemoryTable(table)), where=path, tag_column=tag_column)
+def _csv_rows(path: Path, *, tag_column: str) -> Iterator[Row]:
+    for line, row in csv_rows(path):
+        check_columns(list(row), tag_column=tag_column, where=path, line=1)
+        for name in ("tokens", tag_column):
+            cell = row[name]
+            row[name] = parse_json(cell, path=path, line=line or 1) if cell.startswith('["') else cell.split()
+        yield line, row

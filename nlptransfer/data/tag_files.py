@@ -80,7 +80,7 @@ def tag_stream(
         >>> writer.getvalue()
         b'The\\tX\\nbank\\tX\\n\\n'
     """
-    lines: Iterator[str] = (line for _, line in decoded_lines(_unpacked(reader), where=name))
+    lines: Iterator[str] = (line for _, line in decoded_lines(unpacked(reader), where=name))
     first = next(lines, "")
     lines = itertools.chain([first.removeprefix(_BYTE_ORDER_MARK)], lines) if first else lines
     if format is None:
@@ -93,7 +93,7 @@ def tag_stream(
         "jsonl": lambda: _jsonl_passages(lines, name=name),
     }[format]()
     num_tokens = 0
-    for chunk in _chunks(passages, chunk_size):
+    for chunk in chunks(passages, chunk_size):
         tags = iter(predict([passage.tokens for passage in chunk if passage.tokens]))
         for passage in chunk:
             own: Sequence[str] = next(tags) if passage.tokens else []
@@ -169,7 +169,7 @@ def _jsonl_passages(lines: Iterable[str], *, name: str) -> Iterator[Passage]:
                 where=name,
                 line=number,
                 expected='a JSON object such as {"tokens": ["The", "bank"]}',
-                found=_clipped(line.rstrip("\r\n")),
+                found=clipped(line.rstrip("\r\n")),
                 remedy=_MEND,
             )
         end = line[len(line.rstrip("\r\n")) :]
@@ -180,7 +180,7 @@ def _jsonl_passages(lines: Iterable[str], *, name: str) -> Iterator[Passage]:
         yield Passage(tokens, written)
 
 
-def _unpacked(reader: BinaryIO) -> Iterable[bytes]:
+def unpacked(reader: BinaryIO) -> Iterable[bytes]:
     """The lines of the reader, or of what it unpacks to where it is gzipped."""
     # A pipe can't be rewound, so the first bytes are looked at without taking them.
     if isinstance(reader, io.BufferedReader) and reader.peek(2).startswith(_GZIP):
@@ -206,12 +206,13 @@ def _detected(name: str, lines: Iterator[str]) -> tuple[Format, Iterator[str]]:
     return found, itertools.chain(read, lines)
 
 
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Lists of at most `size` items."""
     remaining = iter(items)
     while chunk := list(itertools.islice(remaining, size)):
         yield chunk
 
 
-def _clipped(text: str) -> str:
+def clipped(text: str) -> str:
+    """The text in quotes, cut to 60 characters, for a message."""
     return f"'{text}'" if len(text) <= 60 else f"'{text[:57]}...'"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nlptransfer.errors import InputError
-from nlptransfer.evaluation.predictions import Predictions, by_split, check_same_items
+from nlptransfer.evaluation.document_predictions import DocumentPredictions
+from nlptransfer.evaluation.over_pairs import compare_system_over_pairs
+from nlptransfer.evaluation.predictions import SystemPredictions, by_pair, by_split, check_same_items
 from nlptransfer.evaluation.run_folder import read_run
 from nlptransfer.evaluation.verdict import SELECTION_SPLITS, Verdict, compare
 
@@ -20,7 +23,10 @@ def compare_runs(
     num_resamples: int = 9_999,
     seed: int = 0,
 ) -> list[Verdict]:
-    """Pair the saved predictions of two runs: what did A gain over B, by token accuracy, split by split?
+    """Pair the saved predictions of two runs: what did A gain over B, split by split?
+
+    Tags are compared by token accuracy, documents by accuracy; runs over many pairs of domains are compared on each
+    pair that both hold, and over these pairs.
 
     Args:
         run_a: `FOLDER` or `FOLDER:system`.
@@ -32,11 +38,12 @@ def compare_runs(
         seed: of both.
 
     Returns:
-        One verdict per system and test split that both hold, system and baseline named `FOLDER:system`.
+        One verdict per system, test split and pair that both hold, system and baseline named `FOLDER:system`; where
+        these pairs are several, then one over them with pair `all`.
 
     Raises:
-        InputError: a folder is no finished run, a system or a common split is not there, or the test items differ
-            (the message says where first).
+        InputError: a folder is no finished run, a system or a common split or pair is not there, or the test items
+            differ (the message says where first).
     """
     folder_a, system_a = _split_name(run_a)
     folder_b, system_b = _split_name(run_b)
@@ -66,18 +73,40 @@ def compare_runs(
                 remedy="Compare runs that were tested on the same split.",
             )
         for split in splits:
-            names = [f"{folder}:{name} on {split}" for folder, name in ((folder_b, name_b), (folder_a, name_a))]
-            check_same_items([own_b[split][0], own_a[split][0]], names=names)
-            verdicts.append(
-                compare(
-                    own_a[split],
-                    own_b[split],
-                    alpha=alpha,
-                    confidence=confidence,
-                    num_resamples=num_resamples,
-                    seed=seed,
+            pairs_a, pairs_b = by_pair(own_a[split]), by_pair(own_b[split])
+            domains = [pair for pair in pairs_a if pair in pairs_b]
+            if not domains:
+                raise InputError(
+                    f"the two have no pair of domains in common on {split}",
+                    expected=f"one of {', '.join(map(str, pairs_a))}, as in {folder_a}:{name_a}",
+                    found=f"{', '.join(map(str, pairs_b))} in {folder_b}:{name_b}",
+                    remedy="Compare runs over the same pairs.",
                 )
-            )
+            for pair in domains:
+                of_pair = "" if pair is None else f" of {pair}"
+                names = [f"{run}:{name} on {split}{of_pair}" for run, name in ((folder_b, name_b), (folder_a, name_a))]
+                check_same_items([pairs_b[pair][0], pairs_a[pair][0]], names=names)
+                verdicts.append(
+                    compare(
+                        pairs_a[pair],
+                        pairs_b[pair],
+                        alpha=alpha,
+                        confidence=confidence,
+                        num_resamples=num_resamples,
+                        seed=seed,
+                    )
+                )
+            if len(domains) > 1:
+                verdicts.append(
+                    compare_system_over_pairs(
+                        _of_pairs(own_a[split], domains),
+                        _of_pairs(own_b[split], domains),
+                        alpha=alpha,
+                        confidence=confidence,
+                        num_resamples=num_resamples,
+                        seed=seed,
+                    )
+                )
     return verdicts
 
 
@@ -90,7 +119,9 @@ def _split_name(name: str | Path) -> tuple[Path, str | None]:
     return Path(folder), system
 
 
-def _system(predictions: dict[str, list[Predictions]], system: str, folder: Path) -> dict[str, list[Predictions]]:
+def _system(
+    predictions: Mapping[str, Sequence[SystemPredictions]], system: str, folder: Path
+) -> dict[str, list[SystemPredictions]]:
     """One system's predictions by split, under the name FOLDER:system."""
     if system not in predictions:
         raise InputError(
@@ -100,3 +131,7 @@ def _system(predictions: dict[str, list[Predictions]], system: str, folder: Path
             remedy=f"Name one of them: {folder}:{next(iter(predictions))}.",
         )
     return by_split(replace(part, system=f"{folder}:{system}") for part in predictions[system])
+
+
+def _of_pairs(parts: Sequence[SystemPredictions], pairs: Sequence[str | None]) -> list[DocumentPredictions]:
+    return [part for part in parts if isinstance(part, DocumentPredictions) and part.pair in pairs]

@@ -6,7 +6,7 @@ Inputs are kept in memory, in one process.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import datasets
 import evaluate
@@ -22,6 +22,16 @@ def _metric_info(description: str, *names: str) -> evaluate.MetricInfo:
         citation="",
         inputs_description=f"{', '.join(names)}: one list of strings per sentence, all of the same lengths",
         features=datasets.Features({name: datasets.Sequence(datasets.Value("string")) for name in names}),
+    )
+
+
+def _label_info(description: str) -> evaluate.MetricInfo:
+    """The same of a metric whose inputs are one label per document."""
+    return evaluate.MetricInfo(
+        description=description,
+        citation="",
+        inputs_description="predictions, references: one label per document, as many of each",
+        features=datasets.Features({name: datasets.Value("string") for name in ("predictions", "references")}),
     )
 
 
@@ -76,3 +86,29 @@ class PaddedAccuracy(evaluate.Metric):
 
     def _compute(self, predictions: TagLists, references: TagLists) -> dict[str, float]:
         return {"padded_accuracy": metrics.padded_accuracy(references, predictions, max_length=self.max_length)}
+
+
+class Accuracy(evaluate.Metric):
+    """`nlptransfer.evaluation.metrics.accuracy` as an `evaluate.Metric`."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_in_memory=True)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return _label_info("fraction of documents whose label is right")
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {"accuracy": metrics.accuracy(references, predictions)}
+
+
+class MacroF1(evaluate.Metric):
+    """`nlptransfer.evaluation.metrics.macro_f1` as an `evaluate.Metric`."""
+
+    def __init__(self) -> None:
+        super().__init__(keep_in_memory=True)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return _label_info("mean over the labels of their F1")
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {"macro_f1": metrics.macro_f1(references, predictions)}

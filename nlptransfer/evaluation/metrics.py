@@ -1,8 +1,8 @@
-"""Tagging accuracy on real words, on words unseen in training and, for old tables, with padding counted.
+"""Accuracy of tags (on real words, on words unseen in training, with padding counted) and of documents' labels.
 
-Every accuracy here is a ratio of two sums over sentences, so each is told by two arrays: how many positions of each
+Every tagging accuracy is a ratio of two sums over sentences, so each is told by two arrays: how many positions of each
 sentence count, and how many of those are right (`sentence_counts`). Intervals and tests (`significance.py`) start
-there.
+there; those of documents are in `document_significance.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ TagLists = Sequence[Sequence[str]]
 """One list of tags (or of words) per sentence."""
 
 METRICS = ("token_accuracy", "unseen_word_accuracy", "padded_accuracy")
-"""The metrics that `sentence_counts` knows."""
+"""The metrics of tags, which `sentence_counts` knows."""
+
+DOCUMENT_METRICS = ("accuracy", "macro_f1")
+"""The metrics of one label per document."""
 
 
 class SentenceCounts(NamedTuple):
@@ -204,6 +207,58 @@ def padded_accuracy(gold: TagLists, predicted: TagLists, *, max_length: int) -> 
     return sentence_counts("padded_accuracy", gold, predicted, max_length=max_length).accuracy()
 
 
+def accuracy(gold: Sequence[str], predicted: Sequence[str]) -> float:
+    """Fraction of documents whose label is right: correct / documents.
+
+    Args:
+        gold: the gold label of each document.
+        predicted: the predicted label of each document.
+
+    Returns:
+        A number in 0..1.
+
+    Raises:
+        InputError: the two differ in length, or there is no document.
+
+    Compare with `macro_f1`, which gives a rare label the weight of a frequent one.
+
+    Example:
+        >>> accuracy(["pos", "neg", "neg", "neg"], ["neg", "neg", "neg", "neg"])
+        0.75
+    """
+    from sklearn.metrics import accuracy_score
+
+    _check_documents(gold, predicted)
+    return float(accuracy_score(list(gold), list(predicted)))
+
+
+def macro_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
+    """Mean over the labels of F1 = 2 right / (gold + predicted), the harmonic mean of precision and recall.
+
+    Every label that occurs in gold or predictions counts alike; one that is never right counts 0.
+
+    Args:
+        gold: the gold label of each document.
+        predicted: the predicted label of each document.
+
+    Returns:
+        A number in 0..1.
+
+    Raises:
+        InputError: the two differ in length, or there is no document.
+
+    Compare with `accuracy`: where the labels are about equally frequent the two say the same.
+
+    Example:
+        >>> macro_f1(["pos", "neg", "neg", "neg"], ["neg", "neg", "neg", "neg"])  # F1 of neg is 6/7, of pos 0
+        0.42857142857142855
+    """
+    from sklearn.metrics import f1_score
+
+    _check_documents(gold, predicted)
+    return float(f1_score(list(gold), list(predicted), average="macro", zero_division=0.0))
+
+
 def per_tag_scores(gold: TagLists, predicted: TagLists) -> list[dict[str, Any]]:
     """Precision, recall and F1 of every tag that occurs in gold or predictions.
 
@@ -262,13 +317,14 @@ def load_metric(
     """The metric as an `evaluate.Metric`, built from this package: no download, no cache file.
 
     Args:
-        name: `token_accuracy`, `unseen_word_accuracy` or `padded_accuracy`.
+        name: `token_accuracy`, `unseen_word_accuracy` or `padded_accuracy` of tags; `accuracy` or `macro_f1` of
+            documents.
         training_words: needed by `unseen_word_accuracy`.
         max_length: needed by `padded_accuracy`.
 
     Returns:
-        A module with `compute`, `add` and `add_batch`; `references` and `predictions` are lists of tag lists, and
-        `unseen_word_accuracy` also takes `tokens`.
+        A module with `compute`, `add` and `add_batch`; `references` and `predictions` are lists of tag lists
+        (of labels, for documents), and `unseen_word_accuracy` also takes `tokens`.
 
     Raises:
         ValueError: the name is not known, or what the metric needs was not given.
@@ -277,8 +333,18 @@ def load_metric(
         >>> load_metric("token_accuracy").compute(references=[["DT", "NN"]], predictions=[["DT", "VB"]])
         {'token_accuracy': 0.5}
     """
-    from nlptransfer.evaluation.evaluate_metrics import PaddedAccuracy, TokenAccuracy, UnseenWordAccuracy
+    from nlptransfer.evaluation.evaluate_metrics import (
+        Accuracy,
+        MacroF1,
+        PaddedAccuracy,
+        TokenAccuracy,
+        UnseenWordAccuracy,
+    )
 
+    if name == "accuracy":
+        return Accuracy()
+    if name == "macro_f1":
+        return MacroF1()
     if name == "token_accuracy":
         return TokenAccuracy()
     if name == "unseen_word_accuracy":
@@ -289,7 +355,19 @@ def load_metric(
         if max_length is None:
             raise ValueError("padded_accuracy needs max_length")
         return PaddedAccuracy(max_length=max_length)
-    raise ValueError(f"unknown metric {name!r}; known are {', '.join(METRICS)}")
+    raise ValueError(f"unknown metric {name!r}; known are {', '.join((*METRICS, *DOCUMENT_METRICS))}")
+
+
+def _check_documents(gold: Sequence[str], predicted: Sequence[str]) -> None:
+    if len(gold) != len(predicted):
+        raise InputError(
+            "the gold and the predicted labels differ in number",
+            expected=f"{len(gold)}, as in the gold",
+            found=str(len(predicted)),
+            remedy="Give exactly one label for each document.",
+        )
+    if not len(gold):
+        raise InputError("there is no document to score", remedy="Give at least one document.")
 
 
 def _flatten(gold: TagLists, predicted: TagLists) -> tuple[list[str], list[str], list[str]]:

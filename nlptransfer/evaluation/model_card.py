@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nlptransfer.evaluation.metrics import DOCUMENT_METRICS
 from nlptransfer.evaluation.verdict import Score, Verdict, describe
 
 
@@ -18,6 +19,7 @@ def model_card(
     verdicts: Sequence[Verdict],
     signature: Mapping[str, Any],
     notes: Sequence[str] = (),
+    pair: str | None = None,
 ) -> str:
     """The card as Markdown.
 
@@ -30,17 +32,21 @@ def model_card(
         verdicts: all verdicts of the run; the system's own are shown.
         signature: what the numbers rest on.
         notes: checks made and cautions, a sentence each.
+        pair: the pair of domains that it was trained on; its scores and verdicts are shown.
 
     Returns:
         Markdown text.
     """
-    own = [score for score in scores if score.system == system and score.seed in (seed, None)]
+    own = [score for score in scores if (score.system, score.pair) == (system, pair) and score.seed in (seed, None)]
+    of_documents = any(score.metric in DOCUMENT_METRICS for score in own)
+    example = '["Not worth the money."]' if of_documents else '[["The", "bank", "raised", "rates"]]'
+    unit, items = ("documents", "documents") if of_documents else ("words", "sentences")
     rows = [
         f"| {score.split} | {score.metric} | {'mean over seeds' if score.seed is None else score.seed} "
         f"| {score.value * 100:.2f} | {score.low * 100:.2f} to {score.high * 100:.2f} | {score.n:,} |"
         for score in own
     ]
-    readings = [f"- {describe(verdict)}" for verdict in verdicts if verdict.system == system]
+    readings = [f"- {describe(verdict)}" for verdict in verdicts if (verdict.system, verdict.pair) == (system, pair)]
     return "\n".join(
         [
             f"# {title}",
@@ -50,16 +56,16 @@ def model_card(
             "```python",
             "import nlptransfer",
             "",
-            'nlptransfer.load("model").predict([["The", "bank", "raised", "rates"]])',
+            f'nlptransfer.load("model").predict({example})',
             "```",
             "",
             "## Did the transfer help?",
             "",
             *(readings or ["This system is the baseline that the others were compared with."]),
             "",
-            "## Scores (per cent, 95 % interval over sentences)",
+            f"## Scores (per cent, 95 % interval over {items})",
             "",
-            "| split | metric | seed | score | interval | words |",
+            f"| split | metric | seed | score | interval | {unit} |",
             "|---|---|---|---|---|---|",
             *rows,
             "",

@@ -1,4 +1,4 @@
-"""The pictures of a run: learning curves, scores, gains, confusions, vocabulary coverage.
+"""The pictures of a run: learning curves, scores, gains, confusions, vocabulary coverage, pairs of domains.
 
 Each `plot_` function takes plain rows and returns a matplotlib `Figure`, made without matplotlib's global state, so
 that it shows in a notebook and saves in a thread. `write_plots` writes those that the data allows as PNG.
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from nlptransfer.evaluation.metrics import TagLists, confusion_matrix
-from nlptransfer.evaluation.predictions import Predictions, by_split, pooled_tags
+from nlptransfer.evaluation.document_predictions import ALL_PAIRS, DocumentPredictions
+from nlptransfer.evaluation.metrics import DOCUMENT_METRICS, TagLists, confusion_matrix
+from nlptransfer.evaluation.predictions import SystemPredictions, by_split, pooled_tags
 from nlptransfer.evaluation.verdict import METRIC_NAMES, SELECTION_SPLITS, Score, Verdict, p_text, points
 from nlptransfer.files import write_whole
 
@@ -29,14 +31,19 @@ _FOUND_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#99999
 _NOT_FOUND = "not found"
 
 
-def plot_learning_curves(history: Iterable[Mapping[str, Any]], *, systems: Sequence[str] = ()) -> Figure:
+def plot_learning_curves(
+    history: Iterable[Mapping[str, Any]], *, systems: Sequence[str] = (), metric: str = "token_accuracy"
+) -> Figure:
     """Development score by epoch: one thick line per system, the mean over its seeds, and a band from worst to best.
 
     Mean and band end where the first seed stopped; each seed's own thin line goes on, so that early stopping shows.
+    Of a run over several pairs of domains, mean and band are over pairs and seeds, and there are no thin lines.
 
     Args:
-        history: rows with `system`, `seed`, `epoch` and `score` (0..1); rows without a score are passed over.
+        history: rows with `system`, `seed`, `epoch`, `score` (0..1) and perhaps `pair`; rows without a score are
+            passed over.
         systems: names in the order of their colours, to give a system the same colour in every picture.
+        metric: what the score is, for the axis.
 
     Returns:
         The figure.
@@ -44,9 +51,12 @@ def plot_learning_curves(history: Iterable[Mapping[str, Any]], *, systems: Seque
     from matplotlib.ticker import MaxNLocator
 
     curves: dict[str, dict[Any, dict[int, float]]] = {}
+    pairs = set()
     for row in history:
         if row.get("score") is not None:
-            curves.setdefault(row["system"], {}).setdefault(row.get("seed"), {})[row["epoch"]] = row["score"] * 100
+            run = row.get("pair"), row.get("seed")
+            curves.setdefault(row["system"], {}).setdefault(run, {})[row["epoch"]] = row["score"] * 100
+            pairs.add(row.get("pair"))
     figure = _figure(7.2, 4.4)
     axes = figure.add_subplot()
     order = list(dict.fromkeys([*systems, *curves]))
@@ -55,10 +65,11 @@ def plot_learning_curves(history: Iterable[Mapping[str, Any]], *, systems: Seque
         shared = sorted(set.intersection(*(set(own) for own in seeds.values())))
         values = np.array([[own[epoch] for epoch in shared] for own in seeds.values()])  # (seeds, epochs)
         if len(seeds) > 1:
-            for own in seeds.values():
+            for own in seeds.values() if len(pairs) == 1 else ():
                 axes.plot(list(own), list(own.values()), color=colour, linewidth=0.8, alpha=0.45)
             axes.fill_between(shared, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
-        label = f"{system} ({len(seeds)} seeds)" if len(seeds) > 1 else system
+        runs = "seeds" if len(pairs) == 1 else "runs"
+        label = f"{system} ({len(seeds)} {runs})" if len(seeds) > 1 else system
         axes.plot(shared, values.mean(axis=0), color=colour, marker=marker, markersize=4, label=_literal(label))
     # The first epochs are far below the rest and would press all systems together at the top.
     flat = sorted(value for seeds in curves.values() for own in seeds.values() for value in own.values())
@@ -71,24 +82,26 @@ def plot_learning_curves(history: Iterable[Mapping[str, Any]], *, systems: Seque
             axes.set_title("(the first epochs may lie below the picture)", fontsize=8, loc="right", color="#555555")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    axes.set_ylabel("development token accuracy, %")
+    axes.set_ylabel(f"development {METRIC_NAMES.get(metric, metric)}, %")
     _quiet(axes)
     return figure
 
 
-def plot_scores(scores: Iterable[Score], *, split: str) -> Figure:
-    """Each system's accuracy on all words and on words unseen in training, with intervals; a tick for every seed.
+def plot_scores(scores: Iterable[Score], *, split: str, pair: str | None = None) -> Figure:
+    """Each system's score by every metric (all words and unseen ones, documents), with intervals; a tick per seed.
 
     Args:
-        scores: of any splits and seeds; padded accuracy is not drawn.
+        scores: of any splits, pairs and seeds; padded accuracy is not drawn.
         split: the split to draw.
+        pair: the pair of domains to draw; `all` for the means over the pairs.
 
     Returns:
         The figure.
     """
     from matplotlib.ticker import MaxNLocator
 
-    own = [score for score in scores if score.split == split and score.metric != "padded_accuracy"]
+    own = [score for score in scores if (score.split, score.pair) == (split, pair)]
+    own = [score for score in own if score.metric != "padded_accuracy"]
     metrics = list(dict.fromkeys(score.metric for score in own))
     systems = list(dict.fromkeys(score.system for score in own))
     figure = _figure(3.9 * max(len(metrics), 1) + 1.2, 0.42 * len(systems) + 1.5)
@@ -113,7 +126,7 @@ def plot_scores(scores: Iterable[Score], *, split: str) -> Figure:
                     fontsize=8,
                 )
         axes.set_title(_metric_label(metric))
-        axes.set_xlabel("accuracy, %")
+        axes.set_xlabel("%" if metric == "macro_f1" else "accuracy, %")
         axes.margins(x=0.08)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         _quiet(axes, grid="x")
@@ -133,7 +146,8 @@ def plot_gains(verdicts: Sequence[Verdict]) -> Figure:
     figure = _figure(7.2, 0.5 * len(verdicts) + 1.4)
     axes = figure.add_subplot()
     axes.axvline(0, color="#333333", linewidth=1)
-    several = len({(verdict.split, verdict.metric) for verdict in verdicts}) > 1
+    several = len({(verdict.split, verdict.metric, verdict.pair) for verdict in verdicts}) > 1
+    baselines = list(dict.fromkeys(verdict.baseline for verdict in verdicts))
     labels = []
     for number, verdict in enumerate(verdicts):
         colour = _VERDICT_COLOURS[verdict.verdict]
@@ -149,17 +163,136 @@ def plot_gains(verdicts: Sequence[Verdict]) -> Figure:
             color=colour,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
-        where = f"{verdict.split.replace('_', ' ')}, {_metric_label(verdict.metric)}"
-        labels.append(f"{verdict.system}\n{where}" if several else verdict.system)
-    baselines = ", ".join(dict.fromkeys(verdict.baseline for verdict in verdicts))
-    axes.set_xlabel(_literal(f"gain over {baselines}, percentage points"))
+        of_pair = {None: "", ALL_PAIRS: ", all pairs"}.get(verdict.pair, f", {verdict.pair}")
+        system = verdict.system if len(baselines) == 1 else f"{verdict.system} over {verdict.baseline}"
+        where = f"{verdict.split.replace('_', ' ')}, {_metric_label(verdict.metric)}{of_pair}"
+        labels.append(f"{system}\n{where}" if several else system)
+    over = baselines[0] if len(baselines) == 1 else "its baseline"
+    axes.set_xlabel(_literal(f"gain over {over}, percentage points"))
     axes.margins(x=0.25)  # room for the words above the outermost points
     _quiet(axes, grid="x")
     _rows_downwards(axes, labels)
     return figure
 
 
-def plot_confusion_matrix(gold: TagLists, predicted: TagLists, *, max_tags: int = 20) -> Figure:
+def plot_gain_heat_map(verdicts: Sequence[Verdict]) -> Figure:
+    """Every system's gain over the baseline on every pair of domains, in points: blue where it helped, red where not.
+
+    A star marks the gains that the paired test calls more than chance, for better or for worse; the other numbers are
+    no evidence. The last column is the mean over the pairs, with its own test. Colours are cut off at the 95th
+    percentile of the gains' sizes, so that one wild cell does not pale all others.
+
+    Args:
+        verdicts: by one metric on one split: each system's on each pair, and with pair `all` over all pairs; a mean
+            that is not given is left empty. Where there are several baselines, each row names its own.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: there is no verdict on a pair, or two speak of the same cell.
+    """
+    baselines = list(dict.fromkeys(verdict.baseline for verdict in verdicts))
+    cells = {
+        (own.system if len(baselines) == 1 else f"{own.system} over {own.baseline}", own.pair or "test"): own
+        for own in verdicts
+    }
+    systems = list(dict.fromkeys(system for system, _ in cells))
+    pairs = [pair for pair in dict.fromkeys(pair for _, pair in cells) if pair != ALL_PAIRS]
+    if not pairs or len(cells) < len(verdicts):
+        raise ValueError("a heat map needs one verdict for each system and pair, by one metric on one split")
+    columns = [*pairs, *([ALL_PAIRS] if any(pair == ALL_PAIRS for _, pair in cells) else [])]
+    gains = np.full((len(systems), len(columns)), np.nan)
+    for row, system in enumerate(systems):
+        for column, pair in enumerate(columns):
+            if (system, pair) in cells:
+                gains[row, column] = cells[system, pair].gain * 100
+    limit = max(float(np.quantile(np.abs(gains[~np.isnan(gains)]), 0.95)), 0.5)
+
+    figure = _figure(0.62 * len(columns) + 3.4, 0.36 * len(systems) + 2.0)
+    axes = figure.add_subplot()
+    image = axes.imshow(gains, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
+    for row, system in enumerate(systems):
+        for column, pair in enumerate(columns):
+            if (system, pair) not in cells:
+                continue
+            own = cells[system, pair]
+            found = own.verdict != "no evidence"
+            axes.text(
+                column,
+                row,
+                points(own.gain, 1) + ("*" if found else ""),
+                ha="center",
+                va="center",
+                fontsize=8,
+                fontweight="bold" if found else "normal",
+                color="white" if abs(gains[row, column]) > 0.65 * limit else "black",
+            )
+    axes.set_yticks(range(len(systems)), [_literal(system) for system in systems], fontsize=9)
+    names = ["mean" if pair == ALL_PAIRS else _literal(pair) for pair in columns]
+    axes.set_xticks(range(len(columns)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for edge in range(1, len(columns)):  # white lines between the cells, a wide one before the mean
+        axes.axvline(edge - 0.5, color="white", linewidth=5 if columns[edge] == ALL_PAIRS else 1)
+    for edge in range(1, len(systems)):
+        axes.axhline(edge - 0.5, color="white", linewidth=1)
+    over = baselines[0] if len(baselines) == 1 else "its baseline"
+    axes.set_title(_literal(f"gain over {over}, points (* more than chance)"), fontsize=9, loc="left")
+    beyond = bool((np.abs(gains[~np.isnan(gains)]) > limit).any())
+    figure.colorbar(image, ax=axes, shrink=0.7, aspect=30, pad=0.02, extend="both" if beyond else "neither")
+    return figure
+
+
+def plot_domains(
+    before: tuple[ArrayLike, ArrayLike],
+    after: tuple[ArrayLike, ArrayLike],
+    *,
+    titles: tuple[str, str] = ("before", "after"),
+    domains: tuple[str, str] = ("source", "target"),
+) -> Figure:
+    """Source and target in two dimensions before and after a method: do the two clouds come to lie on each other?
+
+    Points are coloured by domain only; no label is used. What is told is whether the *documents* mix, which is no proof
+    that the classes do.
+
+    Args:
+        before: (N, 2) points of the source and (M, 2) points of the target.
+        after: the same after the method; drawn with axes of its own.
+        titles: of the two panels.
+        domains: what source and target are called.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: points are not two-dimensional.
+    """
+    figure = _figure(8.4, 4.2)
+    panels = figure.subplots(1, 2)
+    for axes, points_of, title in zip(panels, (before, after), titles, strict=True):
+        source, target = (np.asarray(points_there, dtype=np.float64) for points_there in points_of)
+        if any(own.ndim != 2 or own.shape[1] != 2 for own in (source, target)):
+            raise ValueError(f"points must be (number, 2), got {source.shape} and {target.shape}")
+        size = 260 / np.sqrt(len(source) + len(target) + 100)
+        # Drawn in turns: else the domain that is drawn last would seem to cover the other.
+        turns = [(np.arange(len(own)) + 0.5) / max(len(own), 1) for own in (source, target)]
+        order = np.argsort(np.concatenate(turns), kind="stable")
+        colours = np.array([_COLOURS[0]] * len(source) + [_COLOURS[1]] * len(target))[order]
+        axes.scatter(*np.concatenate([source, target])[order].T, c=colours, s=size, alpha=0.5, linewidths=0)
+        for number, name in enumerate(domains):
+            axes.scatter([], [], color=_COLOURS[number], s=25, label=_literal(name))
+        axes.set_title(_literal(title), fontsize=10)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_confusion_matrix(
+    gold: TagLists, predicted: TagLists, *, max_tags: int = 20, documents: bool = False
+) -> Figure:
     """Which tag is taken for which: each row a gold tag, in percent of its words; colour for the errors only.
 
     The tags with most errors (missed or wrongly given) are shown, the others pooled as "other". On the diagonal, which
@@ -169,6 +302,7 @@ def plot_confusion_matrix(gold: TagLists, predicted: TagLists, *, max_tags: int 
         gold: one list of gold tags per sentence.
         predicted: one list of predicted tags per sentence, of the same lengths.
         max_tags: tags to show.
+        documents: each "sentence" is a document with one label, as `pooled_tags` gives them; for the wording.
 
     Returns:
         The figure.
@@ -192,7 +326,7 @@ def plot_confusion_matrix(gold: TagLists, predicted: TagLists, *, max_tags: int 
     errors = shares.copy()
     np.fill_diagonal(errors, 0)
 
-    size = 0.44 * len(tags) + 2.2
+    size = max(0.44 * len(tags) + 2.2, 4.4)  # room for the words around two or three labels
     figure = _figure(size, size - 1.0)
     axes = figure.add_subplot()
     image = axes.imshow(errors, cmap="Blues", vmin=0, vmax=max(float(errors.max(initial=0)), 1.0))
@@ -215,9 +349,10 @@ def plot_confusion_matrix(gold: TagLists, predicted: TagLists, *, max_tags: int 
     axes.set_xticks(range(len(tags)), labels, rotation=90, fontsize=8)
     axes.set_yticks(range(len(tags)), labels, fontsize=8)
     axes.tick_params(length=0)
-    axes.set_xlabel("predicted tag")
-    axes.set_ylabel("gold tag")
-    axes.set_title("percent of each gold tag's words", fontsize=9, loc="left")
+    tag, items = ("label", "documents") if documents else ("tag", "words")
+    axes.set_xlabel(f"predicted {tag}")
+    axes.set_ylabel(f"gold {tag}")
+    axes.set_title(f"percent of each gold {tag}'s {items}", fontsize=9, loc="left")
     figure.colorbar(image, ax=axes, shrink=0.6, label="errors, % of row")
     return figure
 
@@ -283,22 +418,25 @@ def write_plots(
     folder: str | Path,
     *,
     history: Sequence[Mapping[str, Any]] = (),
-    predictions: Sequence[Predictions] = (),
+    predictions: Sequence[SystemPredictions] = (),
     scores: Sequence[Score] = (),
     verdicts: Sequence[Verdict] = (),
     coverage: Sequence[Mapping[str, Any]] = (),
     best_system: str | None = None,
+    figures: Mapping[str, tuple[str, Figure]] | None = None,
 ) -> dict[str, Path]:
     """Write every picture that the data allows, as PNG, each whole or not at all.
 
     Args:
         folder: where to; `RunFolder.plots`.
         history: rows for `plot_learning_curves`.
-        predictions: of which `best_system`'s go to the confusion matrix, all seeds together.
-        scores: for `plot_scores`, one picture per test split.
-        verdicts: for `plot_gains`.
+        predictions: of which `best_system`'s go to the confusion matrix, all seeds (and pairs) together.
+        scores: for `plot_scores`, one picture per test split; of a run over several pairs, the means over the pairs.
+        verdicts: for `plot_gains`; of a run over several pairs also for `plot_gain_heat_map`, and then the gains are
+            those over all pairs.
         coverage: rows for `plot_coverage`.
         best_system: whose confusions to show; None shows none.
+        figures: further pictures, by file name: caption and figure.
 
     Returns:
         The files by caption, in the order to show them.
@@ -308,30 +446,58 @@ def write_plots(
     """
     folder = Path(folder)
     systems = list(dict.fromkeys(own.system for own in scores))
-    figures: dict[str, tuple[str, Figure]] = {}  # file name -> caption, figure
-    if verdicts:
-        caption = "Gain of each system, with the interval over test sentences; left of the line it does harm."
-        figures["gains.png"] = caption, plot_gains(verdicts)
+    documents = any(own.metric in DOCUMENT_METRICS for own in scores)
+    shown: dict[str, tuple[str, Figure]] = {}  # file name -> caption, figure
+    gains = [own for own in verdicts if own.pair == ALL_PAIRS]
+    if gains:
+        caption = (
+            "Gain of each system, mean over the pairs, with the interval over pairs; left of the line it does harm."
+        )
+        shown["gains.png"] = caption, plot_gains(gains)
+    elif verdicts and len({own.pair for own in verdicts}) == 1:
+        items = "documents" if documents else "sentences"
+        caption = f"Gain of each system, with the interval over test {items}; left of the line it does harm."
+        shown["gains.png"] = caption, plot_gains(verdicts)
+    if len({own.pair for own in verdicts}) > 1:
+        metrics = list(dict.fromkeys(own.metric for own in verdicts))
+        for split, metric in dict.fromkeys((own.split, own.metric) for own in verdicts):
+            by = "" if metric == metrics[0] else f", by {METRIC_NAMES.get(metric, metric)}"
+            caption = (
+                f"Gain of each system on each pair of domains, {split.replace('_', ' ')}{by}; "
+                "* where the paired test calls it more than chance."
+            )
+            own_verdicts = [own for own in verdicts if (own.split, own.metric) == (split, metric)]
+            name = f"heat_map_{split}{'' if metric == metrics[0] else f'_{metric}'}.png"
+            shown[name] = caption, plot_gain_heat_map(own_verdicts)
+    pairs = list(dict.fromkeys(own.pair for own in scores))
+    pair = ALL_PAIRS if ALL_PAIRS in pairs else (pairs[0] if len(pairs) == 1 else None)
     splits = [split for split in dict.fromkeys(own.split for own in scores) if split not in SELECTION_SPLITS]
-    for split in splits:
-        caption = f"Accuracy on {split.replace('_', ' ')}: mean over the seeds with its interval; a tick for each seed."
-        figures[f"scores_{split}.png"] = caption, plot_scores(scores, split=split)
+    for split in splits if pair == ALL_PAIRS or len(pairs) == 1 else ():
+        mean = "mean over pairs and seeds" if pair == ALL_PAIRS else "mean over the seeds"
+        caption = f"{'Scores' if documents else 'Accuracy'} on {split.replace('_', ' ')}: {mean} with its interval; "
+        shown[f"scores_{split}.png"] = f"{caption}a tick for each seed.", plot_scores(scores, split=split, pair=pair)
     if any(row.get("score") is not None for row in history):
-        caption = "Accuracy on development data after each epoch: mean over the seeds, band from worst to best seed."
-        figures["learning_curves.png"] = caption, plot_learning_curves(history, systems=systems)
+        several = "mean and band over pairs and seeds" if len({row.get("pair") for row in history}) > 1 else None
+        band = several or "mean over the seeds, band from worst to best seed"
+        caption = f"Accuracy on development data after each epoch: {band}."
+        metric = "accuracy" if documents else "token_accuracy"
+        shown["learning_curves.png"] = caption, plot_learning_curves(history, systems=systems, metric=metric)
     best = [part for part in predictions if part.system == best_system and part.split not in SELECTION_SPLITS]
     for split, parts in by_split(best).items():
-        caption = f"What {best_system} takes for what on {split.replace('_', ' ')}, all seeds together."
-        figures[f"confusion_{split}.png"] = caption, plot_confusion_matrix(*pooled_tags(parts))
+        together = "pairs and seeds" if len(pairs) > 1 else "seeds"
+        caption = f"What {best_system} takes for what on {split.replace('_', ' ')}, all {together} together."
+        figure = plot_confusion_matrix(*pooled_tags(parts), documents=isinstance(parts[0], DocumentPredictions))
+        shown[f"confusion_{split}.png"] = caption, figure
     if coverage:
-        figures["coverage.png"] = (
+        shown["coverage.png"] = (
             "How much of the text the word vectors know, and by which fallback.",
             plot_coverage(coverage),
         )
-    for name, (_, figure) in figures.items():
+    shown |= figures or {}
+    for name, (_, figure) in shown.items():
         with write_whole(folder / name) as temporary:
             figure.savefig(temporary, dpi=144, facecolor="white")
-    return {caption: folder / name for name, (caption, _) in figures.items()}
+    return {caption: folder / name for name, (caption, _) in shown.items()}
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -342,7 +508,8 @@ def _figure(width: float, height: float) -> Figure:
 
 def _look(number: int) -> tuple[str, str]:
     """Colour and marker of a system."""
-    return _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+    # From the second round on a colour comes with another marker.
+    return _COLOURS[number % len(_COLOURS)], _MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)]
 
 
 def _quiet(axes: Axes, *, grid: Literal["both", "x"] | None = "both") -> None:

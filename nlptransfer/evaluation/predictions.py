@@ -1,17 +1,25 @@
-"""What one system predicted on one split under one seed, and the JSON-lines file that keeps it."""
+"""What one system predicted on one split under one seed, and the JSON-lines file that keeps it.
+
+Predictions come in two kinds: a tag for each word of each sentence (`Predictions`) and one label for each document
+(`DocumentPredictions`). All functions here take both; one file holds one kind.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from nlptransfer.errors import InputError
+from nlptransfer.evaluation.document_predictions import DocumentPredictions
 from nlptransfer.evaluation.metrics import TagLists, check_word_counts
 from nlptransfer.files import read_lines, write_whole
 
 _FIELDS = ("split", "seed", "index", "tokens", "gold", "predicted")
+_DOCUMENT_FIELDS = ("split", "seed", "index", "id", "gold", "predicted")
+_REMEDY = "Write the file again by repeating the run that made it."
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,17 @@ class Predictions:
         check_word_counts(self.gold, self.predicted)
 
 
-def check_same_items(predictions: Sequence[Predictions], *, names: Sequence[str] | None = None) -> None:
-    """Make sure that all were made for the same sentences with the same gold tags: only then can they be paired.
+SystemPredictions = Predictions | DocumentPredictions
+"""Predictions of either kind."""
+
+Part = TypeVar("Part", bound=SystemPredictions)
+
+
+def check_same_items(predictions: Sequence[SystemPredictions], *, names: Sequence[str] | None = None) -> None:
+    """Make sure that all were made for the same items with the same gold labels: only then can they be paired.
 
     Args:
-        predictions: any number of them.
+        predictions: any number of them, for sentences or for documents.
         names: what to call each in the message; without it, system, split and seed.
 
     Raises:
@@ -58,18 +72,35 @@ def check_same_items(predictions: Sequence[Predictions], *, names: Sequence[str]
     first = predictions[0]
     remedy = "Pair only predictions for the same test set: the same data, split and preprocessing."
     for name, other in zip(named[1:], predictions[1:], strict=True):
-        if len(first.tokens) != len(other.tokens):
+        if isinstance(first, Predictions) and isinstance(other, Predictions):
+            item, columns = "sentence", [("words", first.tokens, other.tokens), ("gold tags", first.gold, other.gold)]
+        elif isinstance(first, DocumentPredictions) and isinstance(other, DocumentPredictions):
+            item, columns = "document", [("id", first.ids, other.ids)]
+            if first.gold is not None and other.gold is not None:
+                columns.append(("gold label", first.gold, other.gold))
+        else:
             raise InputError(
                 "the predictions were not made for the same test items",
-                expected=f"{len(first.tokens)} sentences as in {named[0]}",
-                found=f"{len(other.tokens)} in {name}",
+                expected=f"{'tags of words' if isinstance(first, Predictions) else 'labels of documents'} as in "
+                f"{named[0]}",
+                found=f"{'tags of words' if isinstance(other, Predictions) else 'labels of documents'} in {name}",
                 remedy=remedy,
             )
-        for what, ours, theirs in (("words", first.tokens, other.tokens), ("gold tags", first.gold, other.gold)):
+        if len(columns[0][1]) != len(columns[0][2]):
+            raise InputError(
+                "the predictions were not made for the same test items",
+                expected=f"{len(columns[0][1])} {item}s as in {named[0]}",
+                found=f"{len(columns[0][2])} in {name}",
+                remedy=remedy,
+            )
+        for what, ours, theirs in columns:
+            if ours == theirs:
+                continue
             for index, (left, right) in enumerate(zip(ours, theirs, strict=True)):
-                if list(left) != list(right):
+                # A list and a tuple of the same tags are the same.
+                if left != right and (isinstance(left, str) or list(left) != list(right)):
                     raise InputError(
-                        f"the predictions were not made for the same test items: sentence {index + 1} differs in its "
+                        f"the predictions were not made for the same test items: {item} {index + 1} differs in its "
                         f"{what}",
                         expected=f"{_clipped(left)} as in {named[0]}",
                         found=f"{_clipped(right)} in {name}",
@@ -77,61 +108,83 @@ def check_same_items(predictions: Sequence[Predictions], *, names: Sequence[str]
                     )
 
 
-def by_split(predictions: Iterable[Predictions]) -> dict[str, list[Predictions]]:
+def by_split(predictions: Iterable[Part]) -> dict[str, list[Part]]:
     """The predictions of each split, splits in the order in which they first appear."""
-    groups: dict[str, list[Predictions]] = {}
+    groups: dict[str, list[Part]] = {}
     for part in predictions:
         groups.setdefault(part.split, []).append(part)
     return groups
 
 
-def by_system(predictions: Iterable[Predictions]) -> dict[str, list[Predictions]]:
+def by_system(predictions: Iterable[Part]) -> dict[str, list[Part]]:
     """The predictions of each system, systems in the order in which they first appear."""
-    groups: dict[str, list[Predictions]] = {}
+    groups: dict[str, list[Part]] = {}
     for part in predictions:
         groups.setdefault(part.system, []).append(part)
     return groups
 
 
-def pooled_tags(predictions: Sequence[Predictions]) -> tuple[TagLists, TagLists]:
-    """Gold and predicted tags, one list per sentence, of all the predictions in a row: of every seed, say."""
-    gold = [tags for part in predictions for tags in part.gold]
-    return gold, [tags for part in predictions for tags in part.predicted]
+def by_pair(predictions: Iterable[Part]) -> dict[str | None, list[Part]]:
+    """The predictions of each pair of domains, pairs in the order in which they first appear; tags have pair None."""
+    groups: dict[str | None, list[Part]] = {}
+    for part in predictions:
+        groups.setdefault(part.pair if isinstance(part, DocumentPredictions) else None, []).append(part)
+    return groups
 
 
-def write_predictions(path: str | Path, predictions: Iterable[Predictions]) -> None:
+def pooled_tags(predictions: Sequence[SystemPredictions]) -> tuple[TagLists, TagLists]:
+    """Gold and predicted tags, one list per sentence, of all the predictions in a row: of every seed, say.
+
+    A document counts as a sentence of one word, whose tag is its label.
+    """
+    gold: list[Sequence[str]] = []
+    predicted: list[Sequence[str]] = []
+    for part in predictions:
+        if isinstance(part, Predictions):
+            gold += part.gold
+            predicted += part.predicted
+        else:
+            gold += [[label] for label in part.gold or ()]
+            predicted += [[label] for label in part.predicted]
+    return gold, predicted
+
+
+def write_predictions(path: str | Path, predictions: Iterable[SystemPredictions]) -> None:
     """Write one line per sentence: split, seed, index (from 0), tokens, gold, predicted.
+
+    For documents, one line per document: split, seed, pair (where there is one), index, id, gold (null while it is
+    withheld), predicted.
 
     Args:
         path: the file, written whole or not at all.
-        predictions: all of one system: every split and seed.
+        predictions: all of one system: every split, seed and pair.
 
     Raises:
         OSError: the file can't be written.
     """
     with write_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for part in predictions:
-            for index, (tokens, gold, tags) in enumerate(zip(part.tokens, part.gold, part.predicted, strict=True)):
-                values = (part.split, part.seed, index, list(tokens), list(gold), list(tags))
-                file.write(json.dumps(dict(zip(_FIELDS, values, strict=True)), ensure_ascii=False) + "\n")
+            for row in _rows(part):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def read_predictions(path: str | Path) -> list[Predictions]:
-    """Read a file that `write_predictions` wrote; the system's name is the file's.
+def read_predictions(path: str | Path) -> list[Predictions] | list[DocumentPredictions]:
+    """Read a file that `write_predictions` wrote; the system's name is the file's, the kind is told by the first line.
 
     Args:
         path: a `.jsonl` file.
 
     Returns:
-        One `Predictions` per split and seed, in the order of the file.
+        One `Predictions` per split and seed, or one `DocumentPredictions` per split, seed and pair, in the order of
+        the file.
 
     Raises:
         InputError: the file is missing or empty, a line is not JSON, lacks a field or has lists of different lengths,
-            or a sentence is missing in between.
+            or a sentence or document is missing in between.
     """
     path = Path(path)
-    parts: dict[tuple[str, int], tuple[list[list[str]], list[list[str]], list[list[str]]]] = {}
-    remedy = "Write the file again by repeating the run that made it."
+    parts: dict[tuple[str, int, str | None], tuple[list[Any], list[Any], list[Any]]] = {}
+    documents = False
     for number, line in read_lines(path):
         try:
             row = json.loads(line)
@@ -142,39 +195,67 @@ def read_predictions(path: str | Path) -> list[Predictions]:
                 line=number,
                 expected="one JSON object per line",
                 found=repr(line[:60]),
-                remedy=remedy,
+                remedy=_REMEDY,
             ) from error
-        split, seed, index, tokens, gold, predicted = _check_row(row, path, number)
-        part = parts.setdefault((split, seed), ([], [], []))
+        if number == 1:
+            documents = isinstance(row, dict) and "id" in row
+        split, seed, index, *values = _check_row(row, path, number, _DOCUMENT_FIELDS if documents else _FIELDS)
+        (_check_document if documents else _check_sentence)(row, path, number)
+        part = parts.setdefault((split, seed, row.get("pair")), ([], [], []))
         if index != len(part[0]):
             raise InputError(
-                f"a sentence of split {split}, seed {seed} is missing or told twice",
+                f"a {'document' if documents else 'sentence'} of split {split}, seed {seed} is missing or told twice",
                 where=path,
                 line=number,
                 expected=f"index {len(part[0])}",
                 found=str(index),
-                remedy=remedy,
+                remedy=_REMEDY,
             )
-        for column, values in zip(part, (tokens, gold, predicted), strict=True):
-            column.append(values)
+        for column, value in zip(part, values, strict=True):
+            column.append(value)
     if not parts:
-        raise InputError("the file holds no predictions", where=path, remedy=remedy)
-    return [Predictions(path.stem, split, seed, *columns) for (split, seed), columns in parts.items()]
+        raise InputError("the file holds no predictions", where=path, remedy=_REMEDY)
+    if not documents:
+        return [Predictions(path.stem, split, seed, *columns) for (split, seed, _), columns in parts.items()]
+    return [
+        DocumentPredictions(path.stem, split, seed, ids, None if None in gold else gold, predicted, pair)
+        for (split, seed, pair), (ids, gold, predicted) in parts.items()
+    ]
 
 
-def _check_row(row: object, path: Path, line: int) -> tuple[str, int, int, list[str], list[str], list[str]]:
-    remedy = "Write the file again by repeating the run that made it."
-    if not isinstance(row, dict) or not set(_FIELDS) <= set(row):
+def _rows(part: SystemPredictions) -> Iterator[dict[str, Any]]:
+    start: dict[str, Any] = {"split": part.split, "seed": part.seed}
+    if isinstance(part, Predictions):
+        sentences = zip(part.tokens, part.gold, part.predicted, strict=True)
+        for index, (tokens, tags, predicted) in enumerate(sentences):
+            yield {
+                **start,
+                "index": index,
+                "tokens": list(tokens),
+                "gold": list(tags),
+                "predicted": list(predicted),
+            }
+        return
+    if part.pair is not None:
+        start["pair"] = part.pair
+    gold: Sequence[str | None] = [None] * len(part.ids) if part.gold is None else part.gold
+    for index, (name, label, own) in enumerate(zip(part.ids, gold, part.predicted, strict=True)):
+        yield {**start, "index": index, "id": name, "gold": label, "predicted": own}
+
+
+def _check_row(row: object, path: Path, line: int, fields: Sequence[str]) -> list[Any]:
+    """The values of the fields, split, seed and index checked."""
+    if not isinstance(row, dict) or not set(fields) <= set(row):
         found = ", ".join(map(str, row)) if isinstance(row, dict) else repr(row)[:60]
         raise InputError(
             "the line is not a prediction",
             where=path,
             line=line,
-            expected=f"the fields {', '.join(_FIELDS)}",
+            expected=f"the fields {', '.join(fields)}",
             found=found or "none",
-            remedy=remedy,
+            remedy=_REMEDY,
         )
-    split, seed, index, *columns = (row[name] for name in _FIELDS)
+    split, seed, index = row["split"], row["seed"], row["index"]
     if not isinstance(split, str) or type(seed) is not int or type(index) is not int:
         raise InputError(
             "a field has the wrong type",
@@ -182,10 +263,15 @@ def _check_row(row: object, path: Path, line: int) -> tuple[str, int, int, list[
             line=line,
             expected="split as text, seed and index as whole numbers",
             found=f"{split!r}, {seed!r}, {index!r}",
-            remedy=remedy,
+            remedy=_REMEDY,
         )
+    return [row[name] for name in fields]
+
+
+def _check_sentence(row: Mapping[str, Any], path: Path, line: int) -> None:
+    columns = row["tokens"], row["gold"], row["predicted"]
     if not all(isinstance(column, list) and all(isinstance(item, str) for item in column) for column in columns):
-        raise InputError("tokens, gold and predicted must be lists of text", where=path, line=line, remedy=remedy)
+        raise InputError("tokens, gold and predicted must be lists of text", where=path, line=line, remedy=_REMEDY)
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
         raise InputError(
@@ -194,11 +280,17 @@ def _check_row(row: object, path: Path, line: int) -> tuple[str, int, int, list[
             line=line,
             expected="one gold and one predicted tag for each word",
             found=f"{lengths[0]} words, {lengths[1]} gold and {lengths[2]} predicted tags",
-            remedy=remedy,
+            remedy=_REMEDY,
         )
-    return split, seed, index, columns[0], columns[1], columns[2]
+
+
+def _check_document(row: Mapping[str, Any], path: Path, line: int) -> None:
+    optional = row["gold"], row.get("pair")
+    texts = row["id"], row["predicted"], *(value for value in optional if value is not None)
+    if not all(isinstance(value, str) for value in texts):
+        raise InputError("id, gold, predicted and pair must be text", where=path, line=line, remedy=_REMEDY)
 
 
 def _clipped(words: Sequence[str]) -> str:
-    text = " ".join(words)
+    text = words if isinstance(words, str) else " ".join(words)
     return repr(text if len(text) <= 60 else text[:57] + "...")

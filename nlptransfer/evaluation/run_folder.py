@@ -4,7 +4,8 @@
 
     settings.yaml                 every setting as resolved, loadable again with --config
     metrics.json                  recipe, version, signature, scores, verdicts, seconds
-    predictions/<system>.jsonl    one line per sentence, split and seed: tokens, gold, predicted
+    predictions/<system>.jsonl    one line per sentence, split and seed: tokens, gold, predicted;
+                                  or one per document, split, seed and pair of domains: id, gold, predicted
     history.jsonl                 one line per epoch per system and seed
     plots/*.png  report.html  model/
 """
@@ -15,13 +16,21 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nlptransfer.errors import InputError
-from nlptransfer.evaluation.predictions import Predictions, by_system, read_predictions, write_predictions
+from nlptransfer.evaluation.document_predictions import ALL_PAIRS, DocumentPredictions
+from nlptransfer.evaluation.metrics import DOCUMENT_METRICS
+from nlptransfer.evaluation.predictions import (
+    Predictions,
+    SystemPredictions,
+    by_system,
+    read_predictions,
+    write_predictions,
+)
 from nlptransfer.evaluation.verdict import Score, Verdict
 from nlptransfer.files import write_json, write_text
 
@@ -69,18 +78,20 @@ class RunFolder:
         lines = [json.dumps(dict(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
         write_text(self.path / "history.jsonl", "".join(lines))
 
-    def write_predictions(self, predictions: Iterable[Predictions]) -> None:
+    def write_predictions(self, predictions: Iterable[SystemPredictions]) -> None:
         """Write predictions/<system>.jsonl for each system given; other systems' files stay.
 
         Args:
-            predictions: all splits and seeds of the systems given.
+            predictions: all splits, seeds and pairs of the systems given.
 
         Raises:
-            ValueError: a system's name can't be a file name.
+            ValueError: a system's name can't be a file name, or gold labels are still withheld.
         """
         for system, parts in by_system(predictions).items():
             if not _SYSTEM_NAME.fullmatch(system):
                 raise ValueError(f"system name {system!r} can't be a file name: use letters, digits and . _ + -")
+            if any(part.gold is None for part in parts):
+                raise ValueError(f"gold labels of {system} are withheld: a finished run holds them")
             write_predictions(self.path / "predictions" / f"{system}.jsonl", parts)
 
     def write_metrics(
@@ -139,7 +150,7 @@ class Run:
     scores: list[Score]
     verdicts: list[Verdict]
     seconds: dict[str, float]
-    predictions: dict[str, list[Predictions]]
+    predictions: dict[str, list[Predictions] | list[DocumentPredictions]]
     history: list[dict[str, Any]]
 
 
@@ -289,46 +300,54 @@ def read_history(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _check_scored(predictions: Mapping[str, list[Predictions]], scores: Iterable[Score], path: Path) -> None:
-    """Every scored word must be in the predictions that were kept: catches a file cut at a line's end, or swapped."""
-    words: dict[tuple[str, str, int | None], int] = {
-        (part.system, part.split, part.seed): sum(map(len, part.tokens)) for own in predictions.values() for part in own
-    }
+def _check_scored(predictions: Mapping[str, Sequence[SystemPredictions]], scores: Iterable[Score], path: Path) -> None:
+    """Every scored item must be in the predictions that were kept: catches a file cut at a line's end, or swapped."""
+    kept: dict[tuple[str, str, int | None, str | None], int] = {}
+    for part in (part for own in predictions.values() for part in own):
+        if isinstance(part, DocumentPredictions):
+            kept[part.system, part.split, part.seed, part.pair] = len(part.ids)
+        else:
+            kept[part.system, part.split, part.seed, None] = sum(map(len, part.tokens))
     for score in scores:
-        key = (score.system, score.split, score.seed)
-        if score.metric != "token_accuracy" or score.seed is None or score.system not in predictions:
+        if score.metric not in ("token_accuracy", *DOCUMENT_METRICS) or score.seed is None or score.pair == ALL_PAIRS:
             continue
         # A recipe may keep predictions of the test splits only.
-        if key[1] in {part.split for part in predictions[score.system]} and words.get(key, 0) != score.n:
+        if score.split not in {part.split for part in predictions.get(score.system, ())}:
+            continue
+        found = kept.get((score.system, score.split, score.seed, score.pair), 0)
+        if found != score.n:
+            of_pair = "" if score.pair is None else f" of {score.pair}"
+            unit = "words" if score.metric == "token_accuracy" else "documents"
             raise InputError(
-                f"the predictions of split {score.split}, seed {score.seed} are not those that were scored",
+                f"the predictions of split {score.split}, seed {score.seed}{of_pair} are not those that were scored",
                 where=path / "predictions" / f"{score.system}.jsonl",
-                expected=f"{score.n} words, as metrics.json says",
-                found=f"{words.get(key, 0)}",
+                expected=f"{score.n} {unit}, as metrics.json says",
+                found=f"{found}",
                 remedy=_REPEAT,
             )
 
 
 def _rows(values: list[Any], kind: type[Row], path: Path) -> list[Row]:
     names = [field.name for field in fields(kind)]
+    needed = [field.name for field in fields(kind) if field.default is MISSING]
     for number, value in enumerate(values, start=1):
-        if not isinstance(value, dict) or sorted(value) != sorted(names):
+        if not isinstance(value, dict) or not set(needed) <= set(value) <= set(names):
             raise InputError(
                 f"{kind.__name__.lower()} {number} is altered",
                 where=path,
-                expected=f"the fields {', '.join(names)}",
+                expected=f"the fields {', '.join(needed)}",
                 found=", ".join(value) if isinstance(value, dict) else repr(value)[:60],
                 remedy=_REPEAT,
             )
-        for name in names:
-            text = name in ("system", "baseline", "split", "metric", "verdict")
-            right = isinstance(value[name], str) if text else type(value[name]) in (int, float)
-            if not right and not (name == "seed" and value[name] is None):
+        for name, own in value.items():
+            text = name in ("system", "baseline", "split", "metric", "verdict", "pair")
+            right = isinstance(own, str) if text else type(own) in (int, float)
+            if not right and not (own is None and (name == "seed" or name not in needed)):
                 raise InputError(
                     f"{kind.__name__.lower()} {number} is altered: {name} has the wrong type",
                     where=path,
                     expected="text" if text else "a number",
-                    found=repr(value[name])[:60],
+                    found=repr(own)[:60],
                     remedy=_REPEAT,
                 )
     return [kind(**value) for value in values]

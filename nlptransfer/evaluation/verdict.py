@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from nlptransfer.errors import InputError
-from nlptransfer.evaluation.metrics import SentenceCounts, sentence_counts
-from nlptransfer.evaluation.predictions import Predictions, by_split, by_system, check_same_items
-from nlptransfer.evaluation.significance import bootstrap_interval, paired_bootstrap_interval, paired_permutation_test
+from nlptransfer.evaluation.document_predictions import ALL_PAIRS
+from nlptransfer.evaluation.outcomes import default_metric, document_outcomes, sentence_outcomes
+from nlptransfer.evaluation.predictions import Part, Predictions, SystemPredictions, by_pair, by_split, by_system
 
 SELECTION_SPLITS = ("train", "dev")
 """Splits that training or model choice has used: scored, but never the ground of a verdict."""
@@ -20,8 +18,15 @@ METRIC_NAMES = {
     "token_accuracy": "token accuracy",
     "unseen_word_accuracy": "accuracy on words unseen in training",
     "padded_accuracy": "accuracy with padding counted",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
 }
 """How each metric is called in a sentence."""
+
+MIN_GAP = 0.005
+"""A reference that is not better than the baseline by more than this (half a point) leaves no gap worth closing."""
+
+Outcome = Literal["helped", "no evidence", "harmed"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,13 @@ class Score:
     Attributes:
         system: the system's name.
         split: `dev`, `test`, `source_test`, `target_test`.
-        metric: one of `nlptransfer.evaluation.metrics.METRICS`.
+        metric: one of `nlptransfer.evaluation.metrics.METRICS` or `DOCUMENT_METRICS`.
         value: the score, in 0..1.
-        low: low end of its interval over sentences.
+        low: low end of its interval over sentences, documents, or pairs.
         high: high end.
-        n: positions scored: words, or, where padding counts, positions.
+        n: what was scored: words, documents, or, where padding counts, positions.
         seed: the seed, or None for the mean over the seeds.
+        pair: the pair of domains, `all` for the mean over the pairs, None where the run has no pairs.
     """
 
     system: str
@@ -47,10 +53,12 @@ class Score:
     high: float
     n: int
     seed: int | None
+    pair: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, as in metrics.json."""
-        return asdict(self)
+        """The fields by name, as in metrics.json; without the pair where there is none."""
+        fields = asdict(self)
+        return fields if self.pair is not None else {name: fields[name] for name in fields if name != "pair"}
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,16 @@ class Verdict:
         system: the system's name.
         baseline: the name of the system that it is held against.
         split: the split that both were read on.
-        metric: one of `nlptransfer.evaluation.metrics.METRICS`.
+        metric: one of `nlptransfer.evaluation.metrics.METRICS` or `DOCUMENT_METRICS`.
         gain: system's score - baseline's score, in -1..1, each the mean over its seeds.
-        low: low end of the gain's interval over sentences.
+        low: low end of the gain's interval over sentences, documents, or pairs.
         high: high end.
-        p_value: of the paired permutation test over sentences.
+        p_value: of the paired permutation test over sentences, documents, or pairs.
         verdict: `helped` or `harmed` where p_value is below the level asked for, else `no evidence`.
+        pair: the pair of domains, `all` for the mean over the pairs, None where the run has no pairs.
+        gap_closed: (system - baseline) / (reference - baseline) on the same items, the reference being trained on the
+            target's labels; below 0 where the system harmed. None without a reference, and where it is not better than
+            the baseline by more than `MIN_GAP`.
     """
 
     system: str
@@ -77,74 +89,88 @@ class Verdict:
     low: float
     high: float
     p_value: float
-    verdict: Literal["helped", "no evidence", "harmed"]
+    verdict: Outcome
+    pair: str | None = None
+    gap_closed: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, as in metrics.json."""
-        return asdict(self)
+        """The fields by name, as in metrics.json; without those of pairs where the run has none."""
+        fields = asdict(self)
+        pairless = self.pair is None and self.gap_closed is None
+        return {name: fields[name] for name in fields if not (pairless and name in ("pair", "gap_closed"))}
 
 
 def score_predictions(
-    predictions: Iterable[Predictions],
+    predictions: Iterable[SystemPredictions],
     *,
+    metrics: Sequence[str] = ("accuracy",),
     training_words: Collection[str] | None = None,
     max_length: int | None = None,
     confidence: float = 0.95,
     num_resamples: int = 9_999,
     seed: int,
 ) -> list[Score]:
-    """Score every system on every split: under each seed, then the mean over the seeds.
+    """Score every system on every split and pair: under each seed, then the mean over the seeds.
 
     Args:
-        predictions: of any systems, splits and seeds.
+        predictions: of any systems, splits, pairs and seeds.
+        metrics: what to score documents by; tags are scored by token accuracy and by what the next two allow.
         training_words: the training set's words; with them, words unseen in training are also scored apart. A split
             without such words has no such score.
         max_length: positions per sentence; with it, accuracy with padding counted is also given.
-        confidence: of the intervals, which are over sentences (`bootstrap_interval`).
-        num_resamples: how many times the sentences are drawn.
+        confidence: of the intervals, which are over sentences (`bootstrap_interval`) or documents
+            (`document_interval`).
+        num_resamples: how many times they are drawn.
         seed: of the drawing.
 
     Returns:
-        The scores, in the order in which splits and systems first appear; per metric the seeds', then the mean with
-        seed None.
+        The scores, in the order in which splits, pairs and systems first appear; per metric the seeds', then the mean
+        with seed None.
 
     Raises:
-        InputError: a system's seeds were not run on the same sentences, or there is no word to score.
+        InputError: a system's seeds were not run on the same items, gold labels are withheld, or there is nothing to
+            score.
+
+    Compare with `over_pairs.score_over_pairs`: the means over the pairs.
     """
-    metrics = ["token_accuracy"]
+    tag_metrics = ["token_accuracy"]
     if training_words is not None:
         training_words = frozenset(training_words)
-        metrics.append("unseen_word_accuracy")
+        tag_metrics.append("unseen_word_accuracy")
     if max_length is not None:
-        metrics.append("padded_accuracy")
+        tag_metrics.append("padded_accuracy")
 
     scores = []
     for split, split_parts in by_split(predictions).items():
-        for system, parts in by_system(split_parts).items():
-            check_same_items(parts)
-            for metric in metrics:
-                counts = _counts(parts, metric, training_words, max_length)
-                if metric == "unseen_word_accuracy" and counts[0].counts.sum() == 0:
-                    continue
-                seed_scores = [
-                    _score(system, split, metric, [own], part.seed, confidence, num_resamples, seed)
-                    for part, own in zip(parts, counts, strict=True)
-                ]
-                # One seed is its own mean: no need to draw its sentences twice.
-                mean = (
-                    replace(seed_scores[0], seed=None)
-                    if len(counts) == 1
-                    else _score(system, split, metric, counts, None, confidence, num_resamples, seed)
-                )
-                scores += [*seed_scores, mean]
+        for pair, pair_parts in by_pair(split_parts).items():
+            for system, parts in by_system(pair_parts).items():
+                for metric in tag_metrics if isinstance(parts[0], Predictions) else metrics:
+                    (every,) = _outcomes(parts, metric=metric, training_words=training_words, max_length=max_length)
+                    if metric == "unseen_word_accuracy" and every.n == 0:
+                        continue
+                    # One seed is its own mean: no need to draw its items twice.
+                    outcomes = [every.of_seed(index) for index in range(len(parts))] if len(parts) > 1 else []
+                    values = [
+                        (own.score(), *own.interval(confidence=confidence, num_resamples=num_resamples, seed=seed))
+                        for own in (*outcomes, every)
+                    ]
+                    if len(parts) == 1:
+                        values *= 2
+                    scores += [
+                        Score(system, split, metric, value, low, high, every.n, own_seed, pair)
+                        for (value, low, high), own_seed in zip(
+                            values, [*(part.seed for part in parts), None], strict=True
+                        )
+                    ]
     return scores
 
 
 def compare(
-    system: Sequence[Predictions],
-    baseline: Sequence[Predictions],
+    system: Sequence[SystemPredictions],
+    baseline: Sequence[SystemPredictions],
     *,
-    metric: str = "token_accuracy",
+    reference: Sequence[SystemPredictions] = (),
+    metric: str | None = None,
     training_words: Collection[str] | None = None,
     max_length: int | None = None,
     alpha: float = 0.05,
@@ -152,16 +178,19 @@ def compare(
     num_resamples: int = 9_999,
     seed: int,
 ) -> Verdict:
-    """Did the system do better than the baseline on the same sentences?
+    """Did the system do better than the baseline on the same sentences, or the same documents?
 
     gain = mean over the system's seeds - mean over the baseline's seeds; its interval is the paired bootstrap's, its
-    p-value the paired permutation test's, both over sentences (`significance.py`). `helped` if gain > 0 and
-    p < alpha, `harmed` if gain < 0 and p < alpha, else `no evidence`, which is no evidence of equality.
+    p-value the paired permutation test's, both over sentences (`significance.py`) or documents
+    (`document_significance.py`). `helped` if gain > 0 and p < alpha, `harmed` if gain < 0 and p < alpha, else
+    `no evidence`, which is no evidence of equality.
 
     Args:
-        system: one system's predictions on one split, one per seed.
-        baseline: the baseline's on the same split; it may have another number of seeds.
-        metric: one of `nlptransfer.evaluation.metrics.METRICS`.
+        system: one system's predictions on one split and pair, one per seed.
+        baseline: the baseline's on the same; it may have another number of seeds.
+        reference: those of a model trained on the target's labels, for `Verdict.gap_closed`; none leaves that None.
+        metric: one of `nlptransfer.evaluation.metrics.METRICS` or `DOCUMENT_METRICS`; None is `token_accuracy` for
+            tags and `accuracy` for documents.
         training_words: the training set's words; for `unseen_word_accuracy`.
         max_length: positions per sentence; for `padded_accuracy`.
         alpha: level of the test; not corrected for several comparisons.
@@ -173,8 +202,8 @@ def compare(
         The verdict, under the names of the first system and baseline given.
 
     Raises:
-        InputError: the two were not run on the same sentences, or there is no word to score.
-        ValueError: one of them is empty.
+        InputError: they were not run on the same items, gold labels are withheld, or there is nothing to score.
+        ValueError: system or baseline is empty, or the metric is none of their kind.
 
     Example:
         >>> tokens, gold = [["a", "dog"]] * 9, [["DT", "NN"]] * 9
@@ -185,28 +214,49 @@ def compare(
     """
     if not system or not baseline:
         raise ValueError("a comparison needs at least one run of the system and one of the baseline")
-    check_same_items([*baseline, *system])
-    system_counts = _counts(system, metric, training_words, max_length)
-    baseline_counts = _counts(baseline, metric, training_words, max_length)
-    gain = _mean_accuracy(system_counts) - _mean_accuracy(baseline_counts)
-    totals = system_counts[0].counts
-    system_correct = np.stack([counts.correct for counts in system_counts])  # (seeds, sentences)
-    baseline_correct = np.stack([counts.correct for counts in baseline_counts])
-    low, high = paired_bootstrap_interval(
-        system_correct, baseline_correct, totals, confidence=confidence, num_resamples=num_resamples, seed=seed
+    metric = metric or default_metric(baseline[0])
+    own, other, *best = _outcomes(
+        *(system, baseline, *([reference] if reference else [])),
+        metric=metric,
+        training_words=training_words,
+        max_length=max_length,
     )
-    p_value = paired_permutation_test(system_correct, baseline_correct, totals, num_resamples=num_resamples, seed=seed)
-    verdict: Literal["helped", "no evidence", "harmed"] = "no evidence"
-    if p_value < alpha and gain != 0:
-        verdict = "helped" if gain > 0 else "harmed"
-    return Verdict(system[0].system, baseline[0].system, system[0].split, metric, gain, low, high, p_value, verdict)
+    gain = own.score() - other.score()
+    low, high = own.gain_interval(other, confidence=confidence, num_resamples=num_resamples, seed=seed)
+    p_value = own.p_value(other, num_resamples=num_resamples, seed=seed)
+    return Verdict(
+        system[0].system,
+        baseline[0].system,
+        system[0].split,
+        metric,
+        gain,
+        low,
+        high,
+        p_value,
+        read_p_value(gain, p_value, alpha=alpha),
+        next(iter(by_pair(system))),
+        gap_closed(gain, best[0].score() - other.score()) if best else None,
+    )
+
+
+def read_p_value(gain: float, p_value: float, *, alpha: float) -> Outcome:
+    """`helped` or `harmed`, by the sign of the gain, where the p-value is below alpha; else `no evidence`."""
+    if p_value >= alpha or gain == 0:
+        return "no evidence"
+    return "helped" if gain > 0 else "harmed"
+
+
+def gap_closed(gain: float, reference_gain: float) -> float | None:
+    """The share gain / reference_gain, both over the same baseline; None where the latter is at most `MIN_GAP`."""
+    return gain / reference_gain if reference_gain > MIN_GAP else None
 
 
 def compare_with_baseline(
-    predictions: Iterable[Predictions],
+    predictions: Iterable[SystemPredictions],
     baseline: str,
     *,
-    metrics: Sequence[str] = ("token_accuracy",),
+    reference: str | None = None,
+    metrics: Sequence[str] | None = None,
     training_words: Collection[str] | None = None,
     max_length: int | None = None,
     alpha: float = 0.05,
@@ -217,9 +267,12 @@ def compare_with_baseline(
     """A verdict for every other system against the baseline, on every split that was held out of model choice.
 
     Args:
-        predictions: of any systems, splits and seeds; splits in `SELECTION_SPLITS` are passed over.
+        predictions: of any systems, splits, pairs and seeds; splits in `SELECTION_SPLITS` are passed over.
         baseline: the baseline's name.
-        metrics: what to compare by; a split where nothing counts for a metric gets no verdict by it.
+        reference: the name of the system trained on the target's labels, for `Verdict.gap_closed`; where it was not
+            run, and for itself, that is None.
+        metrics: what to compare by; None is `token_accuracy` for tags and `accuracy` for documents. A split where
+            nothing counts for a metric gets no verdict by it.
         training_words: the training set's words; for `unseen_word_accuracy`.
         max_length: positions per sentence; for `padded_accuracy`.
         alpha: level of each test.
@@ -228,48 +281,67 @@ def compare_with_baseline(
         seed: of both.
 
     Returns:
-        The verdicts: by split, then metric, then system.
+        The verdicts: by split, then pair, then metric, then system.
 
     Raises:
-        InputError: two systems were not run on the same sentences, or the baseline was not run on a split.
+        InputError: two systems were not run on the same items, or the baseline was not run on a split or pair.
+
+    Compare with `over_pairs.compare_over_pairs`: one verdict for each system over all pairs.
     """
     held_out = [part for part in predictions if part.split not in SELECTION_SPLITS]
     verdicts = []
-    for split, split_parts in by_split(held_out).items():
-        systems = by_system(split_parts)
-        if baseline not in systems:
-            raise InputError(
-                f"the baseline {baseline!r} was not run on split {split!r}",
-                found=", ".join(systems),
-                remedy="Run the baseline on every split that the systems are compared on.",
-            )
-        for metric in metrics:
-            counted = _counts(systems[baseline][:1], metric, training_words, max_length)[0].counts.sum()
-            verdicts += [
-                compare(
-                    parts,
-                    systems[baseline],
-                    metric=metric,
-                    training_words=training_words,
-                    max_length=max_length,
-                    alpha=alpha,
-                    confidence=confidence,
-                    num_resamples=num_resamples,
-                    seed=seed,
-                )
-                for system, parts in systems.items()
-                if system != baseline and counted
-            ]
+    for split_parts in by_split(held_out).values():
+        for pair_parts in by_pair(split_parts).values():
+            systems = by_system(pair_parts)
+            base = baseline_parts(systems, baseline)
+            for metric in metrics or [default_metric(base[0])]:
+                (counted,) = _outcomes(base[:1], metric=metric, training_words=training_words, max_length=max_length)
+                verdicts += [
+                    compare(
+                        parts,
+                        base,
+                        reference=systems.get(reference, ()) if reference and system != reference else (),
+                        metric=metric,
+                        training_words=training_words,
+                        max_length=max_length,
+                        alpha=alpha,
+                        confidence=confidence,
+                        num_resamples=num_resamples,
+                        seed=seed,
+                    )
+                    for system, parts in systems.items()
+                    if system != baseline and counted.n
+                ]
     return verdicts
 
 
-def best_system(scores: Iterable[Score], *, split: str = "dev", metric: str = "token_accuracy") -> str:
+def baseline_parts(systems: Mapping[str, list[Part]], baseline: str) -> list[Part]:
+    """The baseline's among the predictions of one split and pair, by system.
+
+    Raises:
+        InputError: it was not run there.
+    """
+    if baseline not in systems:
+        other = next(iter(systems.values()))[0]
+        (pair,) = by_pair([other])
+        raise InputError(
+            f"the baseline {baseline!r} was not run on split {other.split!r}{'' if pair is None else f' of {pair}'}",
+            found=", ".join(systems),
+            remedy="Run the baseline on everything that the systems are compared on.",
+        )
+    return systems[baseline]
+
+
+def best_system(
+    scores: Iterable[Score], *, split: str = "dev", metric: str = "token_accuracy", pair: str | None = None
+) -> str:
     """The system with the highest mean over its seeds; the first of several equals.
 
     Args:
         scores: of any systems.
         split: where to choose. Choosing on a test split would make its score too good.
         metric: what to choose by.
+        pair: on which pair of domains; `all` is by the mean over the pairs, None for a run without pairs.
 
     Returns:
         The system's name.
@@ -277,9 +349,11 @@ def best_system(scores: Iterable[Score], *, split: str = "dev", metric: str = "t
     Raises:
         ValueError: no system has such a score.
     """
-    means = [score for score in scores if (score.split, score.metric, score.seed) == (split, metric, None)]
+    wanted = (split, metric, pair, None)
+    means = [score for score in scores if (score.split, score.metric, score.pair, score.seed) == wanted]
     if not means:
-        raise ValueError(f"no mean {metric} on {split} among the scores")
+        of_pair = "" if pair is None else f" of {pair}"
+        raise ValueError(f"no mean {metric} on {split}{of_pair} among the scores")
     return max(means, key=lambda score: score.value).system
 
 
@@ -307,10 +381,12 @@ def describe(verdict: Verdict, *, num_seeds: int | None = None, confidence: floa
     digits = 1 if verdict.high - verdict.low >= 0.002 else 2
     gain, low, high = (points(value, digits) for value in (verdict.gain, verdict.low, verdict.high))
     split, metric = verdict.split.replace("_", " "), METRIC_NAMES.get(verdict.metric, verdict.metric)
+    where = {None: "", ALL_PAIRS: ", mean of all pairs"}.get(verdict.pair, f", {verdict.pair}")
     seeds = "" if num_seeds is None else f", {num_seeds} seed{'' if num_seeds == 1 else 's'}"
+    gap = "" if verdict.gap_closed is None else f"; {share(verdict.gap_closed)} of the gap to the reference closed"
     return (
         f"{reading}: {gain} points ({confidence * 100:g} % interval {low} to {high}, {p_text(verdict.p_value)}) "
-        f"over {verdict.baseline} on {split} {metric}{seeds}."
+        f"over {verdict.baseline} on {split} {metric}{where}{seeds}{gap}."
     )
 
 
@@ -320,6 +396,11 @@ def points(difference: float, digits: int = 2) -> str:
     return text[1:] if float(text) == 0 else text
 
 
+def share(fraction: float) -> str:
+    """A share of something for reading, in whole per cent: `42 %`, `-7 %`."""
+    return f"{round(fraction * 100)} %"
+
+
 def p_text(p_value: float) -> str:
     """A p-value for reading: `p = 0.0002`, `p = 0.31`, `p < 0.0001`."""
     if p_value < 0.0001:
@@ -327,42 +408,13 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.4f}" if p_value < 0.01 else f"p = {p_value:.2f}"
 
 
-def _counts(
-    parts: Iterable[Predictions], metric: str, training_words: Collection[str] | None, max_length: int | None
-) -> list[SentenceCounts]:
-    return [
-        sentence_counts(
-            metric,
-            part.gold,
-            part.predicted,
-            tokens=part.tokens,
-            training_words=training_words,
-            max_length=max_length,
-        )
-        for part in parts
-    ]
-
-
-def _mean_accuracy(counts: Sequence[SentenceCounts]) -> float:
-    return sum(own.accuracy() for own in counts) / len(counts)
-
-
-def _score(
-    system: str,
-    split: str,
+def _outcomes(
+    *systems: Sequence[SystemPredictions],
     metric: str,
-    counts: Sequence[SentenceCounts],
-    score_seed: int | None,
-    confidence: float,
-    num_resamples: int,
-    seed: int,
-) -> Score:
-    value = _mean_accuracy(counts)
-    low, high = bootstrap_interval(
-        np.stack([own.correct for own in counts]),
-        counts[0].counts,
-        confidence=confidence,
-        num_resamples=num_resamples,
-        seed=seed,
-    )
-    return Score(system, split, metric, value, low, high, int(counts[0].counts.sum()), score_seed)
+    training_words: Collection[str] | None,
+    max_length: int | None,
+) -> Sequence[Any]:
+    """The outcomes of each system, all of sentences or all of documents."""
+    if isinstance(systems[0][0], Predictions):
+        return sentence_outcomes(*systems, metric=metric, training_words=training_words, max_length=max_length)
+    return document_outcomes(*systems, metric=metric)

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,12 @@ from nlptransfer.files import write_folder_whole, write_json, write_text
 
 CONFIG = "config.json"
 CARD = "README.md"
-MODEL_TYPES = {"recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger")}
+MODEL_TYPES = {
+    "bag_of_words_network": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
+    "linear_text_classifier": ("nlptransfer.models.linear", "LinearTextClassifier"),
+    "recurrent_classifier": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
+    "recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger"),
+}
 """What `load` can load: the model type in config.json -> module and class, which has `from_pretrained`."""
 
 
@@ -195,14 +200,18 @@ def _digest(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def check_reload(folder: str | Path, sentences: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> None:
+def check_reload(
+    folder: str | Path,
+    items: Sequence[Sequence[str] | Mapping[str, float]],
+    expected: Sequence[str | Sequence[str]],
+) -> None:
     """Load a model folder in a fresh process and check that it predicts what the model in memory predicted.
 
     A folder that fails the check is removed: nobody should come upon it and trust it.
 
     Args:
         folder: the model folder.
-        sentences: lists of words.
+        items: what the model reads: lists of words for a tagger, texts or bags of counted terms for a classifier.
         expected: what the model predicted for them before it was saved.
 
     Raises:
@@ -213,7 +222,7 @@ def check_reload(folder: str | Path, sentences: Sequence[Sequence[str]], expecte
     )
     process = subprocess.run(
         [sys.executable, "-c", program, str(folder)],
-        input=json.dumps([list(words) for words in sentences]),
+        input=json.dumps([_as_json(item) for item in items]),
         capture_output=True,
         text=True,
         check=False,
@@ -223,9 +232,16 @@ def check_reload(folder: str | Path, sentences: Sequence[Sequence[str]], expecte
         raise RuntimeError(f"{folder}: the saved model does not load in a fresh process:\n{process.stderr}")
     predicted = json.loads(process.stdout)
     for number, (found, wanted) in enumerate(zip(predicted, expected, strict=True)):
-        if found != list(wanted):
+        if found != _as_json(wanted):
             shutil.rmtree(folder)
             raise RuntimeError(
-                f"{folder}: loaded in a fresh process the model tags sentence {number} as {found}; "
-                f"before it was saved it said {list(wanted)}"
+                f"{folder}: loaded in a fresh process the model predicts {found} for item {number}; "
+                f"before it was saved it said {_as_json(wanted)}"
             )
+
+
+def _as_json(item: Sequence[str] | Mapping[str, float]) -> Any:
+    """A text, a list of words or a bag of counted terms, of types that JSON has."""
+    if isinstance(item, Mapping):
+        return {term: float(count) for term, count in item.items()}
+    return str(item) if isinstance(item, str) else list(item)

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from nlptransfer.errors import InputError
 from nlptransfer.training.checkpoint import read_checkpoint, write_checkpoint
-from nlptransfer.types import Batch
+from nlptransfer.types import Batch, DomainBatch
 
-Step = Callable[[Any, Batch, float], Mapping[str, torch.Tensor]]
-"""(model, batch, progress in 0..1) -> named scalar losses, among them "loss", which is minimised."""
+Step = Callable[[Any, Any, float], Mapping[str, torch.Tensor]]
+"""(model, `Batch` or `DomainBatch`, progress in 0..1) -> named scalar losses, among them "loss", which is minimised."""
 
 
 class EpochBatches(Protocol):
@@ -31,7 +31,7 @@ class EpochBatches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[Batch]: ...
+    def __iter__(self) -> Iterator[Batch | DomainBatch]: ...
 
 
 def train(
@@ -186,7 +186,7 @@ def train(
 def _update(
     model: nn.Module,
     step: Step,
-    whole_batch: Batch,
+    whole_batch: Batch | DomainBatch,
     progress: float,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
@@ -235,7 +235,7 @@ def _own_randomness(accelerator: Accelerator, seed: int, epoch: int) -> Iterator
         yield
 
 
-def _share(part: Batch, whole: Batch, num_processes: int) -> float:
+def _share(part: Batch | DomainBatch, whole: Batch | DomainBatch, num_processes: int) -> float:
     """The factor that makes the sum of the processes' mean losses the mean loss of the whole batch."""
     if part is whole:
         return 1.0 / num_processes

@@ -18,7 +18,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from nlptransfer.data import fetching
-from nlptransfer.data.corpora import load_corpus
+from nlptransfer.data.corpora import is_synthetic, load_corpus
 from nlptransfer.data.splits import tag_names
 from nlptransfer.errors import InputError
 
@@ -60,7 +60,7 @@ def test_no_corpus_needs_torch(tmp_path: Path) -> None:
     (tmp_path / "a.conllu").write_text(conllu(("a", "X")))
     code = (
         "import sys; from nlptransfer.data.corpora import load_corpus; load_corpus(sys.argv[1]);"
-        "load_corpus('synthetic'); assert 'torch' not in sys.modules"
+        "load_corpus('synthetic'); load_corpus('synthetic-reviews:target'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.conllu")], check=True)
 
@@ -140,7 +140,15 @@ def test_a_treebank_that_is_not_at_hand_is_fetched_once(
 
 
 @pytest.mark.parametrize(
-    "name", ["treebank", "nltk:brown/news", "ud:UD_English-EWT", "ud:UD_French-GSD", "hub:someone/something"]
+    "name",
+    [
+        "treebank",
+        "nltk:brown/news",
+        "nltk:pros_cons",
+        "ud:UD_English-EWT",
+        "ud:UD_French-GSD",
+        "hub:someone/something",
+    ],
 )
 def test_what_can_not_be_had_names_each_place_and_the_remedy_soon(
     name: str, tmp_path: Path, no_network: None, own_cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -206,11 +214,24 @@ def test_named_columns_reach_column_files(tmp_path: Path) -> None:
         ("nltk:trebank", {}, "Did you mean nltk:treebank"),
         ("nltk:treebank/news", {}, "no corpus has this name"),
         ("synthetic:third", {}, "no corpus has this name"),
-        ("amazon:books", {}, "no corpus has this name"),
+        ("amazon:music", {}, "no corpus has this name"),
+        ("amazon:boks", {}, "Did you mean amazon:books"),
+        ("amazon-bow500:dvd", {}, "Did you mean amazon-bow5000:dvd"),
+        ("nltk:movie_review", {}, "Did you mean nltk:movie_reviews"),
+        ("synthetic-reviews:third", {}, "Did you mean synthetic-reviews:t?"),
+        ("synthetic-reviews:target", {"split": "dev"}, "no split 'dev'.*one of train, unlabelled"),
+        ("nltk:movie_reviews", {"split": "test"}, "no split 'test'.*one piece"),
+        ("ud:UD_English-EWT", {"split": "unlabelled"}, "no split 'unlabelled'.*train, dev, test"),
+        ("treebank", {"task": "classification"}, "a corpus of tagged sentences.*Expected .*texts.*amazon:books"),
+        ("amazon:books", {"task": "tagging"}, "a corpus of texts with labels.*Expected .*tagged.*treebank"),
+        ("treebank", {"task": "parsing"}, "the task is unknown.*tagging or classification; found parsing"),
+        ("amazon:books", {"tagset": "universal"}, "can't be mapped to the universal tagset"),
+        ("a.conllu", {"task": "classification"}, r"format can't be told.*\.csv.*found \.conllu"),
+        ("a.csv", {"label_column": "stars"}, "no column 'text' and no column 'stars'"),
         ("synthetic", {"split": "train"}, "there is no split 'train'.*Leave the split out"),
         ("treebank", {"split": "test"}, "nltk:treebank: there is no split 'test'"),
         ("nltk:conll2000", {"split": "dev"}, "there is no split 'dev'.*one of train, test"),
-        ("treebank", {"split": "tset"}, "the split is unknown.*train, dev, test; found tset"),
+        ("treebank", {"split": "tset"}, "the split is unknown.*train, dev, test, unlabelled; found tset"),
         ("treebank", {"tagset": "upos"}, "the tagset is unknown.*found upos"),
         ("ud:UD_English-EWT", {"tagset": "universal"}, "can't be mapped to the universal tagset"),
         ("ud:EWT", {}, "no name of a treebank"),
@@ -229,6 +250,7 @@ def test_a_mistaken_request_says_what_to_do(
 ) -> None:
     (tmp_path / "a.conllu").write_text(conllu(("a", "X")))
     (tmp_path / "a.docx").touch()
+    (tmp_path / "a.csv").write_text("review,label\nDull,neg\n")
     for folder in ("empty", "twice", "broken"):
         (tmp_path / folder).mkdir()
     (tmp_path / "twice" / "test.conllu").touch()
@@ -241,6 +263,81 @@ def test_a_mistaken_request_says_what_to_do(
 def test_a_mistyped_treebank_is_told_with_its_look_alike(no_network: None) -> None:
     with pytest.raises(InputError, match=r"Did you mean ud:UD_English-EWT\?"):
         load_corpus("ud:UD_English-EWTT")
+
+
+def test_the_synthetic_reviews_are_always_there(no_network: None) -> None:
+    source, target = load_corpus("synthetic-reviews:source"), load_corpus("synthetic-reviews:target")
+    assert {part: len(data) for part, data in target.items()} == {"train": 2000, "unlabelled": 2000}
+    assert load_corpus("synthetic-reviews", "train").to_dict() == source["train"].to_dict()
+    unlabelled = load_corpus("synthetic-reviews:target", "unlabelled", task="classification")
+    assert unlabelled.to_dict() == target["unlabelled"].to_dict()
+    assert is_synthetic("synthetic-reviews:target") and is_synthetic("synthetic, in place of amazon:books")
+    assert not is_synthetic("amazon:books") and not is_synthetic("synthetic.csv")
+
+
+def test_a_table_of_texts_is_read_by_the_task_or_by_a_named_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nDull,neg\n")
+    (tmp_path / "a.tsv").write_text("review\tlabel\nDull\tneg\n")
+    by_task = load_corpus(tmp_path / "a.csv", task="classification")
+    assert by_task.to_dict() == {"text": ["Dull"], "label": [0]}
+    assert load_corpus(tmp_path / "a.tsv", text_column="review").to_dict() == by_task.to_dict()
+    with pytest.raises(InputError, match="no column 'tokens'"):
+        load_corpus(tmp_path / "a.csv")
+
+
+def test_a_folder_of_texts_shares_labels_and_leaves_those_of_unlabelled_texts_behind(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\nDull,neg\nFine,neu\n")
+    (tmp_path / "my-dev.tsv").write_text("text\tlabel\nA joy\tpos\n")
+    (tmp_path / "reviews_unlabeled.jsonl").write_text(json.dumps({"text": "Hm", "label": "secret"}))
+    data = load_corpus(tmp_path, task="classification")
+    assert list(data) == ["train", "dev", "unlabelled"]
+    assert data["dev"].features["label"].names == ["neg", "neu", "pos"] and data["dev"]["label"][:] == [2]
+    assert data["unlabelled"].to_dict() == {"text": ["Hm"]}
+    assert load_corpus(tmp_path, "unlabelled", task="classification").to_dict() == {"text": ["Hm"]}
+    with pytest.raises(InputError, match=r"no split 'test'.*one of train, dev, unlabelled"):
+        load_corpus(tmp_path, "test", task="classification")
+    # A tagging corpus has no unlabelled split: such a file beside it is passed over.
+    (tmp_path / "tagged").mkdir()
+    (tmp_path / "tagged" / "train.conllu").write_text(conllu(("a", "X")))
+    (tmp_path / "tagged" / "unlabelled.txt").write_text("plain text\n")
+    assert list(load_corpus(tmp_path / "tagged")) == ["train"]
+
+
+def test_a_saved_text_corpus_is_loaded_by_its_folder_under_the_names_of_the_hub(tmp_path: Path) -> None:
+    part = Dataset.from_dict({"review": ["Dull", "A joy"], "stars": [1, 5]})
+    plain = Dataset.from_dict({"review": ["Hm"], "stars": [-1]})
+    DatasetDict({"train": part, "validation": part, "unsupervised": plain}).save_to_disk(str(tmp_path / "saved"))
+    data = load_corpus(tmp_path / "saved", text_column="review", label_column="stars")
+    assert list(data) == ["train", "dev", "unlabelled"]
+    assert data["train"].features["label"].names == ["1", "5"]
+    assert data["unlabelled"].column_names == ["text"]
+
+
+@pytest.mark.parametrize("name", ["synthetic-reviews:source", "amazon-bow5000:dvd"])
+def test_a_text_corpus_can_be_saved_and_loaded_again(tmp_path: Path, no_network: None, name: str) -> None:
+    folder = tmp_path / "amazon_reviews" / "bow_5000"
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        (folder / f"dvd_{part}.svmlight").write_text("1 0:1 7:2\n-1 3:1\n")
+    data = load_corpus(name, data_dir=tmp_path)
+    data.save_to_disk(str(tmp_path / "saved"))
+    again = load_corpus(tmp_path / "saved", task="classification")
+    assert list(again) == list(data)
+    for part in data:
+        assert again[part].features == data[part].features and again[part].to_dict() == data[part].to_dict()
+
+
+@pytest.mark.data
+def test_the_named_text_corpora_at_hand_are_loaded(real_data: Path) -> None:
+    assert len(load_corpus("amazon:books", "unlabelled", data_dir=real_data)) == 3_695
+    assert list(load_corpus("amazon:kitchen", data_dir=real_data)) == ["train", "unlabelled"]
+    assert len(load_corpus("amazon-ngrams:dvd", data_dir=real_data, task="classification")) == 2_000
+    assert len(load_corpus("amazon-bow5000:electronics", "test", data_dir=real_data)) == 5_681
+    assert len(load_corpus("nltk:sentence_polarity", data_dir=real_data)) == 10_662
+    urdu = load_corpus(real_data / "sentiment_hi_ur" / "ur_products_services", task="classification")
+    assert {split: len(part) for split, part in urdu.items()} == {"train": 7_682, "dev": 959, "test": 962}
+    topics = load_corpus(real_data / "sib200" / "hin_Deva", task="classification", label_column="category")
+    assert len(topics["test"]) == 204 and len(topics["train"].features["label"].names) == 7
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_a_bad_row_is_named(tmp_path: Path, rows: list[Any], message: str) -> No
         ("a.csv", "tokens,tags\na b,X Y\na,b,X\n", r"line 3: .*Expected 2 \(tokens, tags\); found 3"),
         ("a.csv", "tokens,tags\na b,X\n", "line 2: sentence 1 has another number of tags"),
         ("a.csv", 'tokens,tags\n"a" b,X Y\n', "line 2: this is not CSV"),
-        ("a.csv", "", "no column 'tokens' and no column 'tags'.*no columns"),
+        ("a.csv", "", "line 1: the file is empty.*first line that names the columns"),
         ("a.parquet", "text", "not a Parquet file"),
     ],
 )

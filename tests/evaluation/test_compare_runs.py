@@ -8,6 +8,7 @@ import pytest
 
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.compare_runs import compare_runs
+from nlptransfer.evaluation.document_predictions import DocumentPredictions
 from nlptransfer.evaluation.predictions import Predictions
 from nlptransfer.evaluation.run_folder import open_run_folder
 from nlptransfer.evaluation.verdict import score_predictions
@@ -84,3 +85,48 @@ def test_nothing_in_common_is_told(tmp_path: Path) -> None:
     c = save(tmp_path / "c", {"lstm": GOLD}, split="target_test")
     with pytest.raises(InputError, match="no test split in common"):
         compare_runs(a, c)  # development data is shared, but no ground for a verdict
+
+
+def save_grid(path: Path, system: str, right: int, pairs: tuple[str, ...], *, ids: str = "") -> Path:
+    """A run whose system is right on the first `right` of 40 documents of each pair."""
+    gold = ["pos", "neg"] * 20
+    predicted = [label if number < right else "odd" for number, label in enumerate(gold)]
+    names = [f"{ids}{number}" for number in range(40)]
+    parts = [
+        DocumentPredictions(system, split, seed, names, gold, predicted, pair)
+        for pair in pairs
+        for split in ("dev", "target_test")
+        for seed in (0, 1)
+    ]
+    folder = open_run_folder(path, settings={})
+    folder.write_history([])
+    folder.write_predictions(parts)
+    scores = score_predictions(parts, num_resamples=20, seed=0)
+    folder.write_metrics(recipe="sentiment", version="0", signature={}, scores=scores, verdicts=[], seconds={})
+    return path
+
+
+def test_runs_over_pairs_are_compared_on_each_pair_that_both_hold_and_over_them(tmp_path: Path) -> None:
+    a = save_grid(tmp_path / "a", "dann", 30, ("a>b", "b>a", "a>c"))
+    b = save_grid(tmp_path / "b", "source-only", 20, ("b>a", "a>b"))
+    verdicts = compare_runs(f"{a}:dann", f"{b}:source-only")
+    assert [(verdict.pair, verdict.gain, verdict.verdict) for verdict in verdicts] == [
+        ("a>b", 0.25, "helped"),
+        ("b>a", 0.25, "helped"),
+        ("all", 0.25, "no evidence"),  # two pairs can't be significant
+    ]
+    assert {verdict.metric for verdict in verdicts} == {"accuracy"}
+    assert {verdict.system for verdict in verdicts} == {f"{a}:dann"}
+    assert [verdict.pair for verdict in compare_runs(a, a)] == ["a>b", "b>a", "a>c", "all"]
+
+
+def test_runs_over_other_pairs_or_documents_are_refused(tmp_path: Path) -> None:
+    a, b = save_grid(tmp_path / "a", "dann", 30, ("a>b",)), save_grid(tmp_path / "b", "dann", 20, ("b>a",))
+    with pytest.raises(InputError, match=r"no pair of domains in common on target_test\. Expected one of a>b"):
+        compare_runs(a, b)
+    c = save_grid(tmp_path / "c", "dann", 20, ("a>b",), ids="other")
+    with pytest.raises(InputError, match=r"document 1 differs in its id.*on target_test of a>b"):
+        compare_runs(a, c)
+    d = save(tmp_path / "d", {"dann": GOLD}, split="target_test")
+    with pytest.raises(InputError, match="no pair of domains in common"):
+        compare_runs(a, d)

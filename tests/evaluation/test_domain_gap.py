@@ -21,3 +21,14 @@ def test_the_gap_is_the_difference_of_the_means_in_points() -> None:
 
 def test_without_a_second_domain_there_is_no_gap() -> None:
     assert describe_gaps([score("frozen", "test", 0.95)]) == []
+
+
+def test_of_many_pairs_the_means_over_them_are_told() -> None:
+    scores = [
+        Score("dann", split, "accuracy", value, value, value, 10, None, pair)
+        for pair, values in (("all", (0.8, 0.75)), ("books>dvd", (0.9, 0.7)))
+        for split, value in zip(("source_test", "target_test"), values, strict=True)
+    ]
+    told = ["dann: in-domain 80.00%, out-of-domain 75.00%, gap 5.00 points."]
+    assert describe_gaps(scores, metric="accuracy") == told
+    assert describe_gaps(scores[:2], metric="accuracy") == told

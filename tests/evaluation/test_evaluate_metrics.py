@@ -73,3 +73,14 @@ def test_no_cache_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path)
     load_metric("token_accuracy").compute(references=GOLD, predictions=PREDICTED)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_accuracy_and_macro_f1_take_one_label_per_document() -> None:
+    gold, predicted = ["pos", "neg", "neg", "neg"], ["pos", "pos", "neg", "neg"]
+    metric = load_metric("accuracy")
+    metric.add(references="pos", predictions="pos")
+    metric.add_batch(references=gold[1:], predictions=predicted[1:])
+    assert metric.compute() == {"accuracy": 0.75}
+    assert load_metric("macro_f1").compute(references=gold, predictions=predicted) == {
+        "macro_f1": pytest.approx((2 / 3 + 4 / 5) / 2)
+    }

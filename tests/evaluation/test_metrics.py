@@ -7,8 +7,10 @@ import pytest
 
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.metrics import (
+    accuracy,
     confusion_matrix,
     load_metric,
+    macro_f1,
     padded_accuracy,
     per_tag_scores,
     sentence_counts,
@@ -121,3 +123,21 @@ def test_confusion_matrix_has_gold_rows() -> None:
 def test_tables_of_nothing_are_empty() -> None:
     assert per_tag_scores([[]], [[]]) == []
     assert confusion_matrix([], [])[1].shape == (0, 0)
+
+
+def test_accuracy_and_macro_f1_equal_counts_by_hand() -> None:
+    gold, predicted = ["pos", "neg", "neg", "neg", "odd"], ["neg", "neg", "neg", "pos", "neg"]
+    assert accuracy(gold, predicted) == pytest.approx(2 / 5)
+    # neg: 2 right of 3 gold and 4 predicted; pos: 0 right of 1 and 1; odd: never predicted.
+    assert macro_f1(gold, predicted) == pytest.approx((2 * 2 / (3 + 4) + 0 + 0) / 3)
+
+
+def test_a_label_that_is_only_predicted_counts_in_macro_f1() -> None:
+    assert macro_f1(["pos", "pos"], ["pos", "odd"]) == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_documents_that_do_not_match_or_are_none_are_refused() -> None:
+    with pytest.raises(InputError, match="Expected 2, as in the gold; found 1"):
+        accuracy(["pos", "neg"], ["pos"])
+    with pytest.raises(InputError, match="no document to score"):
+        macro_f1([], [])

@@ -59,3 +59,30 @@ def test_the_code_in_it_is_python() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", card(), re.DOTALL)
     ast.parse(code)
     assert "nlptransfer.load(" in code
+
+
+def test_the_card_of_a_model_for_documents_shows_its_own_pair() -> None:
+    scores = [
+        Score("dann", "target_test", "accuracy", value, 0.7, 0.9, 2_000, 0, pair)
+        for pair, value in (("books>dvd", 0.8), ("dvd>books", 0.75))
+    ]
+    verdicts = [
+        Verdict("dann", "source-only", "target_test", "accuracy", 0.1, 0.08, 0.12, 0.0002, "helped", pair)
+        for pair in ("books>dvd", "dvd>books")
+    ]
+    text = model_card(
+        title="Sentiment",
+        system="dann",
+        seed=0,
+        summary="It reads reviews.",
+        scores=scores,
+        verdicts=verdicts,
+        signature={},
+        pair="books>dvd",
+    )
+    assert "| target_test | accuracy | 0 | 80.00 | 70.00 to 90.00 | 2,000 |" in text
+    assert "75.00" not in text and "dvd>books" not in text
+    assert "interval over documents" in text and "| documents |" in text
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert 'predict(["' in code
+    ast.parse(code)

@@ -12,6 +12,8 @@ import yaml
 
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation import run_folder
+from nlptransfer.evaluation.document_predictions import DocumentPredictions
+from nlptransfer.evaluation.over_pairs import compare_over_pairs, score_over_pairs
 from nlptransfer.evaluation.predictions import Predictions
 from nlptransfer.evaluation.run_folder import RunFolder, check_run_folder, open_run_folder, read_run
 from nlptransfer.evaluation.verdict import compare_with_baseline, score_predictions
@@ -227,3 +229,57 @@ def test_a_folder_is_checked_without_being_touched(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError):
         check_run_folder(tmp_path / "file" / "run", settings={})
+
+
+def finished_grid(path: Path) -> tuple[RunFolder, list[DocumentPredictions], list[Any], list[Any]]:
+    parts = [
+        DocumentPredictions(system, "target_test", seed, ["0", "1", "2"], ["a", "b", "a"], ["a", "b", last], pair)
+        for pair in ("x>y", "y>x")
+        for system, last in (("source-only", "b"), ("dann", "a"), ("target-trained", "a"))
+        for seed in (0, 1)
+    ]
+    scores = [*score_predictions(parts, num_resamples=50, seed=0), *score_over_pairs(parts, num_resamples=50, seed=0)]
+    arguments: dict[str, Any] = {"reference": "target-trained", "num_resamples": 50, "seed": 0}
+    verdicts = compare_with_baseline(parts, "source-only", **arguments)
+    verdicts += compare_over_pairs(parts, "source-only", **arguments)
+    folder = open_run_folder(path, settings=SETTINGS)
+    folder.write_history([])
+    folder.write_predictions(parts)
+    folder.write_metrics(recipe="sentiment", version="0", signature={}, scores=scores, verdicts=verdicts, seconds={})
+    return folder, parts, scores, verdicts
+
+
+def test_a_grid_of_pairs_comes_back_as_it_was(tmp_path: Path) -> None:
+    folder, parts, scores, verdicts = finished_grid(tmp_path / "run")
+    run = read_run(folder.path)
+    assert (run.scores, run.verdicts) == (scores, verdicts)
+    assert run.predictions["dann"] == [part for part in parts if part.system == "dann"]
+    metrics = json.loads((folder.path / "metrics.json").read_text())
+    assert {row["pair"] for row in metrics["scores"]} == {"x>y", "y>x", "all"}
+    assert {row["gap_closed"] for row in metrics["verdicts"]} == {1.0, None}
+
+
+def test_documents_of_a_pair_that_were_cut_are_noticed(tmp_path: Path) -> None:
+    folder, *_ = finished_grid(tmp_path / "run")
+    file = folder.path / "predictions" / "dann.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(
+        InputError, match=r"seed 1 of y>x are not those that were scored\. Expected 3 documents.*found 2"
+    ):
+        read_run(folder.path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("pair", 3), ("gap_closed", "0.5"), ("odd", 1)])
+def test_an_altered_verdict_on_a_pair_is_told(tmp_path: Path, key: str, value: object) -> None:
+    folder, *_ = finished_grid(tmp_path / "run")
+    metrics = json.loads((folder.path / "metrics.json").read_text())
+    metrics["verdicts"][0][key] = value
+    (folder.path / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match="verdict 1 is altered"):
+        read_run(folder.path)
+
+
+def test_withheld_gold_labels_do_not_get_into_a_finished_run(tmp_path: Path) -> None:
+    folder = open_run_folder(tmp_path / "run", settings=SETTINGS)
+    with pytest.raises(ValueError, match="gold labels of dann are withheld"):
+        folder.write_predictions([DocumentPredictions("dann", "target_test", 0, ["0"], None, ["a"], "x>y")])

@@ -1,0 +1,385 @@
+"""Methods on networks by name: rows or word ids of two domains in, one trained network out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import nn
+
+from nlptransfer.adaptation.array_systems import DomainArrays, prepare_arrays, undo_transforms
+from nlptransfer.adaptation.dann import DomainDiscriminator, domain_adversarial_loss
+from nlptransfer.adaptation.deep_coral import coral_loss
+from nlptransfer.adaptation.domain_step import NetworkWithParts, make_domain_step
+from nlptransfer.adaptation.feature_arrays import stack_rows
+from nlptransfer.adaptation.l2_sp import make_l2_sp_step
+from nlptransfer.adaptation.method_names import Method, setting_of
+from nlptransfer.adaptation.mmd import mmd_loss
+from nlptransfer.adaptation.pivot_tasks import PivotTasks, make_pivot_step
+from nlptransfer.adaptation.pivots import select_pivots
+from nlptransfer.adaptation.self_training import calibration_temperature, prior_offsets, self_train
+from nlptransfer.data.feature_batches import DocumentBatches, DomainBatches, FeatureBatches
+from nlptransfer.data.vocabulary import RESERVED
+from nlptransfer.errors import InputError
+from nlptransfer.models.classifier import BagOfWordsNetwork, RecurrentClassifier
+from nlptransfer.training.loop import train
+from nlptransfer.training.seeding import seeded
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Network = BagOfWordsNetwork | RecurrentClassifier
+Items = Any
+"""What a network reads of N documents: features (N, D), or a list of N arrays of word ids."""
+
+_ROW_NORM = 10.0
+"""Rows of features are scaled to this mean length: of unit rows with hundreds of words each entry is tiny, and a
+network with a learning rate of 1e-3 would learn from them for hundreds of epochs."""
+_PREDICTION_BATCH = 256
+_NUM_PIVOTS = 200
+_SELF_TRAINING_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class DomainItems:
+    """What a network may see of two domains; as `DomainArrays`, with word ids or features.
+
+    Attributes:
+        source: labelled source items.
+        labels: (N,) their class ids.
+        target: target items, without labels.
+        num_labels: C.
+        weights: (N,) what each source item counts, or None.
+        few: the few labelled target items, or None.
+        few_labels: their class ids, or None.
+    """
+
+    source: Items
+    labels: np.ndarray
+    target: Items
+    num_labels: int
+    weights: np.ndarray | None = None
+    few: Items = None
+    few_labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class NetworkSystem:
+    """A trained network, with what it reports.
+
+    Attributes:
+        network: reads the original features, or word ids.
+        history: the loop's rows, one per epoch.
+        facts: what the method reports of itself, as plain values.
+    """
+
+    network: Network
+    history: list[dict[str, Any]]
+    facts: dict[str, Any]
+
+
+def fit_network_system(
+    method: Method,
+    arrays: DomainArrays,
+    *,
+    hidden_dim: int = 100,
+    dropout: float = 0.5,
+    epochs: int = 20,
+    batch_size: int = 64,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.01,
+    seed: int,
+    accelerator: Accelerator | None = None,
+) -> NetworkSystem:
+    """Train a network of one hidden layer on features, after whatever transforms the method names.
+
+    The transforms are affine and the first layer is linear, so that they are taken up into its weights: the network
+    that is returned reads the original features.
+
+    Args:
+        method: a method that ends in a network.
+        arrays: what it may see of the two domains.
+        hidden_dim: units of the hidden layer.
+        dropout: on them.
+        epochs: passes over the source; the last one's weights are kept, so that no development data is needed.
+        batch_size: source rows per step, and target rows.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        seed: of the weights, the batches and the dropout.
+        accelerator: device and precision.
+
+    Returns:
+        The network, with what its training reports.
+
+    Raises:
+        InputError: see `prepare_arrays`; pivots can't be found.
+
+    Example:
+        >>> system = fit_network_system(parse_method("dann:0.1"), arrays, seed=0)
+    """
+    prepared = prepare_arrays(method, arrays, seed=seed)
+    lengths = _row_lengths(stack_rows(prepared.rows, prepared.target))
+    scale = np.float32(_ROW_NORM / max(float(lengths.mean()), 1e-12))
+
+    def scaled(rows: Any) -> Any:
+        return None if rows is None else (rows * scale).astype(np.float32)
+
+    items = DomainItems(
+        scaled(prepared.rows),
+        prepared.labels,
+        scaled(prepared.target),
+        arrays.num_labels,
+        weights=None if np.all(prepared.weights == 1) else prepared.weights.astype(np.float32),
+        few=scaled(prepared.few),
+        few_labels=prepared.few_labels,
+    )
+    num_features = items.source.shape[1]
+    system = train_network(
+        method,
+        lambda: BagOfWordsNetwork(num_features, arrays.num_labels, hidden_dim=hidden_dim, dropout=dropout),
+        items,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        seed=seed,
+        accelerator=accelerator,
+    )
+    trained = system.network.cpu()
+    assert isinstance(trained, BagOfWordsNetwork)
+    weight = trained.hidden_weight.detach().numpy().T * scale  # (H, D')
+    hidden, bias = undo_transforms(weight, trained.hidden_bias.detach().numpy(), prepared.transforms)
+    network = BagOfWordsNetwork(hidden.shape[1], arrays.num_labels, hidden_dim=hidden_dim, dropout=dropout)
+    state = {**trained.state_dict(), "hidden_weight": torch.tensor(hidden.T), "hidden_bias": torch.tensor(bias)}
+    network.load_state_dict(state)
+    return NetworkSystem(network.eval(), system.history, {**prepared.facts, **system.facts})
+
+
+def train_network(
+    method: Method,
+    make_network: Callable[[], Network],
+    items: DomainItems,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    max_length: int = 256,
+    seed: int,
+    accelerator: Accelerator | None = None,
+) -> NetworkSystem:
+    """Train one network by the method's last step.
+
+    With an adaptation weight of 0 every method's network is that of ``network``, number for number.
+
+    Args:
+        method: a method that ends in a network.
+        make_network: makes it with fresh weights from torch's generators.
+        items: what it may see of the two domains.
+        epochs: passes over the source; the last one's weights are kept.
+        batch_size: source items per step, and target items.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        max_length: words read of a document, where items are word ids.
+        seed: of the weights, the batches and the dropout.
+        accelerator: device and precision.
+
+    Returns:
+        The network and its history.
+
+    Raises:
+        InputError: the method can't be had on such items.
+    """
+    head, value = method.steps[-1]
+
+    def batches(part: Items, labels: np.ndarray | None, weights: np.ndarray | None = None) -> Any:
+        return _make_batches(part, labels, weights, batch_size=batch_size, max_length=max_length, seed=seed)
+
+    def fit(model: nn.Module, step: Any, data: Any, *, rate: float = learning_rate) -> list[dict[str, Any]]:
+        optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=weight_decay)
+        return train(
+            model, step, data, optimizer, epochs=epochs, seed=seed, accelerator=accelerator, description=method.name
+        )
+
+    def task_step(model: Any, batch: Any, progress: float) -> dict[str, torch.Tensor]:
+        return {"loss": model.loss(model(batch), batch)}
+
+    def probabilities(network: Network, part: Items) -> np.ndarray:
+        data = _make_batches(part, None, None, batch_size=_PREDICTION_BATCH, max_length=max_length, seed=None)
+        return np.asarray(network.probabilities(data), dtype=np.float64)
+
+    with seeded(seed):
+        network = make_network()
+    source = batches(items.source, items.labels, items.weights)
+    facts: dict[str, Any] = {}
+    step: Any
+    if head == "network":
+        return NetworkSystem(network, fit(network, task_step, source), facts)
+    number = setting_of(head, value)
+    if head == "l2_sp":
+        history = fit(network, task_step, source)
+        step = make_l2_sp_step(network.state_dict(), strength_shared=number, strength_new=0.0)
+        history += fit(network, step, batches(items.few, items.few_labels), rate=learning_rate / 3)
+        return NetworkSystem(network, _numbered(history), facts)
+    if head == "network_self_training":
+        return _self_train_network(number, make_network, items, seed, fit, task_step, batches, probabilities)
+    both = DomainBatches(source, batches(items.target, None))
+    if head == "pivot_tasks":
+        pivots = _pivots_by_class(items)
+        facts["pivots_per_class"] = [len(ids) for ids in pivots]
+        with seeded(seed):
+            tasks = PivotTasks(network.feature_dim, len(pivots))
+        step = make_pivot_step(tasks, pivots, adaptation_weight=number)
+        return NetworkSystem(network, fit(NetworkWithParts(network, tasks), step, both), facts)
+    if head == "dann":
+        with seeded(seed):
+            discriminator = DomainDiscriminator(network.feature_dim, 100)
+        step = make_domain_step(
+            lambda first, second: domain_adversarial_loss(first, second, discriminator), adaptation_weight=number
+        )
+        return NetworkSystem(network, fit(NetworkWithParts(network, discriminator), step, both), facts)
+    step = make_domain_step(mmd_loss if head == "mmd" else coral_loss, adaptation_weight=number)
+    return NetworkSystem(network, fit(network, step, both), facts)
+
+
+def _self_train_network(
+    final_share: float,
+    make_network: Callable[[], Network],
+    items: DomainItems,
+    seed: int,
+    fit: Callable[..., list[dict[str, Any]]],
+    task_step: Any,
+    batches: Callable[..., Any],
+    probabilities: Callable[[Network, Items], np.ndarray],
+) -> NetworkSystem:
+    """`self_train` with a new network each round; the last kept round's network, its head set to the class priors."""
+    random = np.random.default_rng(seed)
+    num_source, num_target = len(items.labels), _num_items(items.target)
+    source_order, target_half = random.permutation(num_source), random.permutation(num_target) % 2
+    trained: list[tuple[Network, list[dict[str, Any]]]] = []
+    weights = np.ones(num_source, dtype=np.float32) if items.weights is None else items.weights
+
+    def trainer(source: np.ndarray, allowed: np.ndarray | None) -> Callable[..., np.ndarray]:
+        def fit_round(rows: np.ndarray, pseudo_labels: np.ndarray, pseudo_weights: np.ndarray) -> np.ndarray:
+            if allowed is not None:
+                mine = allowed[rows]
+                rows, pseudo_labels, pseudo_weights = rows[mine], pseudo_labels[mine], pseudo_weights[mine]
+            with seeded(seed):
+                network = make_network()
+            part = _join(_take(items.source, source), _take(items.target, rows))
+            labels = np.concatenate([items.labels[source], pseudo_labels])
+            history = fit(network, task_step, batches(part, labels, np.concatenate([weights[source], pseudo_weights])))
+            if allowed is None:
+                trained.append((network, history))
+            return probabilities(network, items.target)
+
+        return fit_round
+
+    # How sure a network trained on one half of the source may be is told by the other half.
+    halves = [np.sort(source_order[half::2]) for half in (0, 1)]
+    with seeded(seed):
+        probe = make_network()
+    fit(probe, task_step, batches(_take(items.source, halves[0]), items.labels[halves[0]]))
+    held_out = probabilities(probe, _take(items.source, halves[1]))
+    priors = np.bincount(items.labels, minlength=items.num_labels) / num_source
+    rounds = self_train(
+        trainer(np.arange(num_source), None),
+        class_priors=priors,
+        num_rounds=_SELF_TRAINING_ROUNDS,
+        final_share=final_share,
+        temperature=calibration_temperature(held_out, items.labels[halves[1]]),
+        replicas=[trainer(halves[half], target_half == half) for half in (0, 1)],
+    )
+    network, _ = trained[len(rounds) - 1]
+    offsets = prior_offsets(rounds[-1].probabilities, priors)
+    with torch.no_grad():
+        bias = network.head.bias
+        bias.add_(torch.tensor(offsets, dtype=bias.dtype, device=bias.device))
+    kept: list[dict[str, Any]] = [row for _, rows in trained[: len(rounds)] for row in rows]
+    facts = {
+        "rounds": len(rounds) - 1,
+        "stopped_by_drift": len(rounds) <= _SELF_TRAINING_ROUNDS,
+        "agreement": [round(part.agreement, 4) for part in rounds if part.agreement is not None],
+    }
+    return NetworkSystem(network, _numbered(kept), facts)
+
+
+def _pivots_by_class(items: DomainItems) -> list[list[int]]:
+    """Input ids of pivots, each given to the class among whose source documents it is most over-represented."""
+    source, target = _occurrences(items.source), _occurrences(items.target)
+    width = max(source.shape[1], target.shape[1])
+    source.resize(source.shape[0], width)
+    target.resize(target.shape[0], width)
+    smallest = min(source.shape[0], target.shape[0])
+    chosen = select_pivots(
+        source, items.labels, target, num_pivots=_NUM_PIVOTS, min_documents=max(2, min(20, smallest // 50))
+    )
+    shares = np.stack(
+        [np.asarray(source[items.labels == label][:, chosen].mean(axis=0)).ravel() for label in range(items.num_labels)]
+    )  # (classes, pivots)
+    owner = shares.argmax(axis=0)
+    pivots = [[int(pivot) for pivot in chosen[owner == label]] for label in range(items.num_labels)]
+    if not all(pivots):
+        raise InputError(
+            "the auxiliary tasks lack pivots for a class",
+            expected="for each class a word that is common in both domains",
+            found=f"{len(chosen)} pivots, by class {[len(ids) for ids in pivots]}",
+            remedy="Give more unlabelled reviews, or leave out pivot_tasks.",
+        )
+    return pivots
+
+
+def _occurrences(part: Items) -> sparse.csr_matrix:
+    """1 where a document holds an input id, (N, ids)."""
+    if isinstance(part, list):
+        ids = [np.unique(document[document >= len(RESERVED)]) for document in part]
+        starts = np.concatenate([[0], np.cumsum([len(row) for row in ids])])
+        columns = np.concatenate([np.zeros(0, dtype=np.int64), *ids])
+        width = int(columns.max(initial=0)) + 1
+        return sparse.csr_matrix((np.ones(len(columns), dtype=np.float32), columns, starts), shape=(len(part), width))
+    if not sparse.issparse(part):
+        raise InputError(
+            "pivots are words, and these features are no words",
+            remedy="Leave out pivot_tasks, or use the features of n-grams alone.",
+        )
+    return sparse.csr_matrix((np.ones_like(part.data), part.indices, part.indptr), shape=part.shape)
+
+
+def _make_batches(
+    part: Items,
+    labels: np.ndarray | None,
+    weights: np.ndarray | None,
+    *,
+    batch_size: int,
+    max_length: int,
+    seed: int | None,
+) -> FeatureBatches | DocumentBatches:
+    if isinstance(part, list):
+        return DocumentBatches(part, labels, batch_size=batch_size, max_length=max_length, seed=seed, weights=weights)
+    return FeatureBatches(part, labels, batch_size=batch_size, seed=seed, weights=weights)
+
+
+def _take(part: Items, rows: np.ndarray) -> Items:
+    return [part[row] for row in rows] if isinstance(part, list) else part[rows]
+
+
+def _join(part: Items, more: Items) -> Items:
+    return [*part, *more] if isinstance(part, list) else stack_rows(part, more)
+
+
+def _num_items(part: Items) -> int:
+    return len(part) if isinstance(part, list) else int(part.shape[0])
+
+
+def _row_lengths(rows: Any) -> np.ndarray:
+    squares = rows.multiply(rows) if sparse.issparse(rows) else np.square(rows)
+    return np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
+
+
+def _numbered(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Several trainings' rows as one history."""
+    return [{**row, "epoch": number} for number, row in enumerate(history, start=1)]

@@ -1,0 +1,123 @@
+"""A choice among systems pair by pair, made without target labels, and beside it the one an oracle would have made.
+
+Which method, or which of its settings, is best differs from pair to pair, and without target labels only a label-free
+score can say which. What is chosen is a system of its own, with its own scores, interval and verdict. What the best
+choice *by the test labels* would have reached is told beside it, as the distance still open: it is no result, since
+nobody can choose so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nlptransfer.evaluation.document_predictions import ALL_PAIRS, DocumentPredictions
+from nlptransfer.evaluation.predictions import by_system
+from nlptransfer.evaluation.verdict import Score
+
+NOT_USABLE = "NOT USABLE"
+"""How a choice by test labels is marked wherever it is shown."""
+
+
+def chosen_predictions(
+    predictions: Iterable[DocumentPredictions], choice: Mapping[str, str], *, name: str
+) -> list[DocumentPredictions]:
+    """The predictions of the system that was chosen on each pair, all under one name.
+
+    Args:
+        predictions: of any systems, splits, pairs and seeds.
+        choice: the chosen system by pair.
+        name: what to call the choice as a system.
+
+    Returns:
+        For each pair of `choice`, the chosen system's predictions on every split and under every seed, renamed.
+
+    Raises:
+        ValueError: a chosen system has no predictions on its pair.
+
+    Example:
+        >>> chosen_predictions(predictions, {"books>dvd": "dann", "dvd>books": "coral"}, name="chosen label-free")
+    """
+    systems = by_system(predictions)
+    found = []
+    for pair, system in choice.items():
+        own = [replace(part, system=name) for part in systems.get(system, ()) if part.pair == pair]
+        if not own:
+            raise ValueError(f"{system!r} was chosen on {pair} but has no predictions there")
+        found += own
+    return found
+
+
+def oracle_choice(
+    scores: Iterable[Score], systems: Sequence[str], *, split: str = "target_test", metric: str = "accuracy"
+) -> dict[str, str]:
+    """The system that turned out best on each pair by its test labels; only to be told as `NOT_USABLE`.
+
+    Args:
+        scores: those of the systems, among others.
+        systems: among which to choose; the first of several equals is taken.
+        split: the test split.
+        metric: what to choose by.
+
+    Returns:
+        The system with the highest mean over its seeds, by pair.
+    """
+    means = _means(scores, split, metric)
+    pairs = dict.fromkeys(pair for _, pair in means)
+    return {
+        pair: max((name for name in systems if (name, pair) in means), key=lambda name: means[name, pair])
+        for pair in pairs
+        if any((name, pair) in means for name in systems)
+    }
+
+
+def choice_rows(
+    scores: Iterable[Score],
+    choice: Mapping[str, str],
+    oracle: Mapping[str, str],
+    *,
+    split: str = "target_test",
+    metric: str = "accuracy",
+) -> list[dict[str, Any]]:
+    """Rows for a table in the report: on each pair the label-free choice, the oracle's, and what lies between them.
+
+    Args:
+        scores: those of the systems chosen, among others.
+        choice: the system chosen without target labels, by pair.
+        oracle: the same from `oracle_choice`.
+        split: the test split.
+        metric: what to tell.
+
+    Returns:
+        A row per pair and one of the means, with scores in per cent.
+
+    Raises:
+        KeyError: a chosen system has no score on its pair.
+    """
+    means = _means(scores, split, metric)
+    values = [(means[system, pair], means[oracle[pair], pair]) for pair, system in choice.items()]
+    names = [(pair, system, oracle[pair]) for pair, system in choice.items()]
+    if len(choice) > 1:
+        names.append(("mean", "", ""))
+        values.append((sum(own for own, _ in values) / len(choice), sum(best for _, best in values) / len(choice)))
+    return [
+        {
+            "pair": pair,
+            "chosen without target labels": own_name,
+            "score, %": round(own * 100, 2),
+            f"oracle ({NOT_USABLE})": best_name,
+            f"oracle's score, % ({NOT_USABLE})": round(best * 100, 2),
+            "gap, points": round((best - own) * 100, 2),
+        }
+        for (pair, own_name, best_name), (own, best) in zip(names, values, strict=True)
+    ]
+
+
+def _means(scores: Iterable[Score], split: str, metric: str) -> dict[tuple[str, str], float]:
+    """The means over the seeds by system and pair."""
+    return {
+        (score.system, score.pair): score.value
+        for score in scores
+        if score.pair not in (None, ALL_PAIRS) and (score.split, score.metric, score.seed) == (split, metric, None)
+    }

@@ -1,0 +1,564 @@
+"""Cross-domain sentiment: labelled reviews in one domain, unlabelled ones in another; which method carries over?
+
+Source-only, the chosen methods and, where the target has labels, a reference trained on the target are trained under
+the same seeds. Each method ends in a verdict against source-only, with the share of the gap to the reference that it
+closed. With --pairs all every ordered pair of the domains is run, and each method gets a verdict over all pairs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nlptransfer.adaptation.method_names import parse_method
+from nlptransfer.errors import InputError
+from nlptransfer.recipes.domain_systems import (
+    REFERENCE,
+    SOURCE_ONLY,
+    System,
+    can_train_reference,
+    list_systems,
+    load_pair,
+    read_diagnosis,
+    seeds_of,
+    train_pair,
+)
+from nlptransfer.recipes.running import run_recipe
+from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
+
+if TYPE_CHECKING:
+    from nlptransfer.data.domain_pairs import DomainPair
+    from nlptransfer.evaluation.document_predictions import DocumentPredictions
+    from nlptransfer.evaluation.run_folder import RunFolder
+    from nlptransfer.evaluation.verdict import Score, Verdict
+    from nlptransfer.experiments import Cell
+
+USUAL = ("amazon:books", "amazon:dvd")
+STAND_IN = ("synthetic-reviews:source", "synthetic-reviews:target")
+CHOICE = "label_free_choice"
+ORACLE = "oracle_choice"
+QUESTION = "Labels in one domain, unlabelled reviews in another: what can be carried over, by which method?"
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """What can be set; `nlptransfer cross_domain_sentiment --help` shows it."""
+
+    source: str | None = None
+    """Corpus or file with labelled reviews. Default: Amazon books, or where they can't be had synthetic reviews."""
+    target: str | None = None
+    """Corpus or file of the other domain, whose labels only score. FILE#NAME takes one domain of a file."""
+    pairs: Literal["one", "all"] = "one"
+    """One pair, or every ordered pair of --domains."""
+    domains: tuple[str, ...] = ()
+    """The domains of --pairs all; amazon stands for its four. Default: --source and --target, or amazon."""
+    data_dir: str | None = None
+    """Folder to look for corpora in, before those of NLPTRANSFER_DATA."""
+    text_column: str | None = None
+    """Column with the texts, in one's own files. Default: text."""
+    label_column: str | None = None
+    """Column with the labels, in one's own files. Default: label."""
+    domain_column: str | None = None
+    """Column with the domain's name, in one file with several domains. Default: domain."""
+    drop_duplicates: bool = False
+    """Take reviews out of the source that stand there twice, or in the target's test; they are reported in any case."""
+    target_labels: tuple[int, ...] = (0,)
+    """How many labelled target reviews the methods made for that may use; several numbers draw a curve."""
+    split_seed: int = 4
+    """Seed of drawing them."""
+
+    methods: tuple[str, ...] = ("idf", "coral", "scl", "idf+self_training", "dann", "mmd")
+    """Methods and chains of them, such as idf+scl+self_training or dann:0.3; an unknown one lists them all."""
+    features: tuple[Literal["ngrams", "vectors", "encoder"], ...] = ("ngrams",)
+    """What methods on arrays read: n-grams, averaged word vectors, a frozen encoder's features; or several."""
+    weighting: Literal["binary", "counts", "log", "tfidf"] = "binary"
+    """Of n-grams."""
+    max_ngram: int = 2
+    """Words in an n-gram, at most."""
+    min_documents: int = 3
+    """Leave out n-grams, or words, of fewer documents, both domains taken together."""
+    max_features: int = 30_000
+    """Keep so many n-grams, the most frequent ones."""
+    vectors: str = "auto"
+    """Word vectors for --features vectors and --network recurrent: a file, gensim:NAME, train, or auto."""
+    encoder: str | None = None
+    """Folder or hub name of a pretrained encoder for --features encoder."""
+    regularization: float = 10.0
+    """C of the logistic regression that every method on arrays ends in; a larger one trusts the labels more."""
+
+    network: Literal["bag_of_words", "recurrent"] = "bag_of_words"
+    """What dann, mmd and the like train: a hidden layer over the features, or a recurrent encoder over word vectors."""
+    hidden_dim: int = 100
+    """Units of the hidden layer, or per direction of the recurrent one."""
+    pooling: Literal["attention", "max", "mean"] = "attention"
+    """How a recurrent network sums up a document."""
+    dropout: float = 0.5
+    """Share of features dropped in a network's training."""
+    max_length: int = 256
+    """Words that a recurrent network, or subwords that an encoder, reads of a document."""
+    epochs: int = 20
+    """Passes of a network over the source; the last one is kept, for want of target labels to choose by."""
+    batch_size: int = 64
+    """Source documents per step, and target documents."""
+    learning_rate: float = 1e-3
+    """Of AdamW."""
+    weight_decay: float = 0.01
+    """Of AdamW."""
+
+    selection: Literal[
+        "reverse_validation", "importance_weighting", "entropy", "information_maximization", "neighbourhood_density"
+    ] = "reverse_validation"
+    """The label-free score that chooses among methods, and with --tune among each method's numbers."""
+    tune: bool = False
+    """Let the label-free score choose each method's number (dann's weight, scl's dimensions), once per pair."""
+    reference: bool = True
+    """Train a reference on the target's own labels, where it has any."""
+    processes: int = 0
+    """Pairs trained at once, a core each. Default: as many as there are cores and pairs; 1 with a GPU."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be run."""
+        super().__post_init__()
+        counts = ("max_ngram", "min_documents", "max_features", "hidden_dim", "max_length", "epochs", "batch_size")
+        check_values(self, counts, lambda value: value >= 1, expected="at least 1")
+        check_values(self, ("learning_rate", "regularization"), lambda value: value > 0, expected="above 0")
+        check_values(self, ("weight_decay", "processes"), lambda value: value >= 0, expected="0 or above")
+        check_values(self, ("dropout",), lambda value: 0 <= value < 1, expected="from 0 to below 1")
+        check_values(self, ("split_seed",), lambda value: 0 <= value < 2**32, expected="from 0 to 4294967295")
+        check_values(self, ("target_labels",), lambda ns: ns and min(ns) >= 0, expected="whole numbers from 0 on")
+        once = ("methods", "features", "target_labels")
+        check_values(self, once, lambda names: len(set(names)) == len(names) > 0, expected="each at most once")
+        for name in self.methods:
+            if parse_method(name).needs_target_labels and not any(self.target_labels):
+                raise InputError(
+                    f"'{name}' needs a few labelled reviews of the target, and none are allowed",
+                    remedy="Allow some with --target_labels 50, or leave this method out.",
+                )
+        if "encoder" in self.features and self.encoder is None:
+            raise InputError("--features encoder needs an encoder", remedy="Name its folder with --encoder.")
+        if self.pairs == "one" and self.domains:
+            raise InputError("--domains is for --pairs all", remedy="Add --pairs all, or use --source and --target.")
+        if self.pairs == "one" and (self.source is None) != (self.target is None):
+            raise InputError("--source and --target come together", remedy="Name both, or neither for Amazon reviews.")
+
+
+def run(settings: Settings) -> None:
+    """Train every system on every pair, then open the target's labels once, compare and report."""
+    from nlptransfer.evaluation.choices import choice_rows, chosen_predictions, oracle_choice
+    from nlptransfer.evaluation.document_predictions import with_gold
+    from nlptransfer.evaluation.over_pairs import compare_over_pairs, score_over_pairs
+    from nlptransfer.evaluation.run_folder import check_run_folder, open_run_folder
+    from nlptransfer.evaluation.verdict import compare_with_baseline, score_predictions
+    from nlptransfer.recipes.finishing import finish_run
+
+    started = time.perf_counter()
+    if not settings.dry_run:
+        check_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
+
+    # 1. The pairs. Of the target only texts are seen until everything is trained.
+    names, warnings = find_pairs(settings)
+    loaded = {name: load_pair(settings, *ends) for name, ends in names.items()}
+    for pair in loaded.values():
+        warnings += [warning for warning in pair.warnings if warning not in warnings]
+    systems = list_systems(settings)
+    if settings.dry_run:
+        print_plan(settings, loaded, systems, warnings)
+        return
+    folder = open_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
+    for warning in warnings:
+        print(f"Warning: {warning}", flush=True)
+    if (settings.output_dir / "metrics.json").exists():
+        print(f"This run is complete: {settings.output_dir / 'report.html'}")
+        return
+
+    # 2. Every system under every seed, on every pair. A cell that an earlier try has kept is not run again.
+    train_pairs(settings, names)
+    cells = read_cells(settings, names, loaded, systems)
+    predictions = [part for cell in cells.values() for part in cell.predictions]
+    history = [row for cell in cells.values() for row in cell.history]
+    seconds = {f"{pair}, {system}, seed {seed}": cell.seconds for (pair, system, seed), cell in cells.items()}
+    signature = {**describe_run(settings, systems), "pairs": {}}
+
+    # 3. What would be chosen without target labels: on each pair the method with the best label-free score.
+    choice = {name: choose_method(cells, name, settings) for name in names}
+    predictions += chosen_predictions(predictions, choice, name=CHOICE)
+
+    # 4. The target's labels are opened, once, to score.
+    scored = {name: pair for name, pair in loaded.items() if pair.test_labels is not None}
+    gold: dict[str, list[str]] = {}
+    for name, pair in scored.items():
+        assert pair.test_labels is not None
+        gold[name] = [pair.label_names[label] for label in pair.test_labels.open()]
+    predictions = [with_gold(part, gold[part.pair or ""]) for part in predictions if part.pair in gold]
+    signature["pairs"] = {name: pair.signature for name, pair in loaded.items()}
+    scores: list[Score] = []
+    verdicts: list[Verdict] = []
+    if predictions:
+        oracle = oracle_choice(score_predictions(predictions, num_resamples=1, seed=0), contenders(systems))
+        predictions += chosen_predictions(predictions, oracle, name=ORACLE)
+        resamples = 9_999 if len(scored) == 1 else 1_999
+        scores = score_predictions(predictions, metrics=("accuracy", "macro_f1"), num_resamples=resamples, seed=0)
+        scores += score_over_pairs(predictions, seed=0)
+
+        # 5. A verdict on each system against source-only of its own kind, networks against networks.
+        for baseline, group in by_baseline(predictions, systems):
+            comparing: dict[str, Any] = {"reference": REFERENCE if settings.reference else None, "seed": 0}
+            verdicts += compare_with_baseline(group, baseline, num_resamples=resamples, **comparing)
+            verdicts += compare_over_pairs(group, baseline, **comparing)
+        verdicts = [verdict for verdict in verdicts if verdict.system not in (REFERENCE, *SOURCE_ONLY.values())]
+
+    # 6. Models, tables, pictures, report.
+    keep_models(settings, folder, loaded, choice, systems, scores, verdicts, signature, warnings)
+    finish_run(
+        folder,
+        recipe="cross_domain_sentiment",
+        title="Cross-domain sentiment",
+        question=QUESTION,
+        settings=settings_to_dict(settings),
+        signature=signature,
+        scores=scores,
+        verdicts=verdicts,
+        predictions=predictions,
+        history=history,
+        tables=make_tables(settings, names, cells, gold, loaded, choice_rows(scores, choice, oracle) if gold else []),
+        figures=make_figures(settings, names, systems),
+        seconds={**seconds, "total": time.perf_counter() - started},
+        warnings=warnings,
+        notes=describe_choice(settings, choice, bool(gold)),
+        reference=REFERENCE if settings.reference else None,
+        not_usable=(ORACLE,),
+    )
+
+
+def find_pairs(settings: Settings) -> tuple[dict[str, tuple[str, str]], list[str]]:
+    """The pairs by name, and warnings."""
+    from nlptransfer.data.domains import expand_pairs, pair_name
+    from nlptransfer.data.fetching import NotToBeHad
+
+    warnings: list[str] = []
+    columns = {name: getattr(settings, name) for name in ("data_dir", "text_column", "label_column", "domain_column")}
+    given = settings.domains or tuple(name for name in (settings.source, settings.target) if name is not None)
+    if settings.pairs == "all":
+        ends = expand_pairs(given or ("amazon",), **columns)
+    else:
+        ends = [(settings.source, settings.target)] if settings.source and settings.target else [USUAL]
+        if not given:
+            try:
+                load_pair(settings, *USUAL)
+            except NotToBeHad as error:
+                ends = [STAND_IN]
+                warnings.append(
+                    "THE REVIEWS ARE SYNTHETIC. They were generated here, because Amazon's can't be had, and their "
+                    f"scores say nothing about real text. {error}"
+                )
+    names = {pair_name(*pair): pair for pair in ends}
+    if len(names) < len(ends):
+        # Short names that coincide: the full ones tell the pairs apart.
+        names = {f"{source}>{target}": (source, target) for source, target in ends}
+    return names, warnings
+
+
+def num_processes(settings: Settings, num_pairs: int) -> int:
+    """As many as there are cores and pairs, unless told otherwise; a GPU is not shared."""
+    if settings.processes:
+        return min(settings.processes, num_pairs)
+    if settings.device not in ("auto", "cpu"):
+        return 1
+    import torch
+
+    return 1 if settings.device == "auto" and torch.cuda.is_available() else min(os.cpu_count() or 1, num_pairs)
+
+
+def train_pairs(settings: Settings, names: Mapping[str, tuple[str, str]]) -> None:
+    """Train every pair, several at once where that was asked for."""
+    processes = num_processes(settings, len(names))
+    if processes == 1:
+        for name, (source, target) in names.items():
+            train_pair(settings, source, target, name, tell=_tell)
+        return
+    # Fresh processes: a forked one would inherit the threads of torch half-way through.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=one_thread) as pool:
+        waiting = {pool.submit(train_pair, settings, *ends, name, _tell): name for name, ends in names.items()}
+        try:
+            for done in as_completed(waiting):
+                done.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error the other pairs need not begin
+
+
+def one_thread() -> None:
+    """Several processes on all cores are faster than several that fight for all of them."""
+    import threadpoolctl
+    import torch
+
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def read_cells(
+    settings: Settings,
+    names: Mapping[str, tuple[str, str]],
+    loaded: Mapping[str, DomainPair],
+    systems: Sequence[System],
+) -> dict[tuple[str, str, int], Cell[DocumentPredictions]]:
+    """The kept cells by pair, system and seed."""
+    from nlptransfer.experiments import cell_folder, run_cell
+
+    def missing(folder: Path) -> Any:
+        raise RuntimeError(f"{folder} was to be trained, and was not")
+
+    return {
+        (name, system.name, seed): run_cell(cell_folder(settings.output_dir, system.name, seed, pair=name), missing)
+        for name in names
+        for system in systems
+        if system.method is not None or can_train_reference(loaded[name])
+        for seed in seeds_of(system, settings)
+    }
+
+
+def contenders(systems: Sequence[System]) -> list[str]:
+    """The systems that use no target label."""
+    return [system.name for system in systems if system.method is not None and not system.method.needs_target_labels]
+
+
+def choose_method(cells: Mapping[tuple[str, str, int], Cell[Any]], pair: str, settings: Settings) -> str:
+    """The system with the best label-free score on a pair."""
+    seed = settings.seeds[0]
+    scored = {
+        system: cell.facts["label_free_score"]
+        for (name, system, own), cell in cells.items()
+        if (name, own) == (pair, seed) and "label_free_score" in cell.facts
+    }
+    return max(scored, key=lambda system: float(scored[system]))
+
+
+def by_baseline(
+    predictions: Sequence[DocumentPredictions], systems: Sequence[System]
+) -> list[tuple[str, list[DocumentPredictions]]]:
+    """For each baseline the predictions to compare with it, and its own."""
+    networks = {system.name for system in systems if system.method is not None and system.method.is_network}
+    groups = [(SOURCE_ONLY["linear"], [part for part in predictions if part.system not in networks])]
+    if networks:
+        group = [part for part in predictions if part.system in networks or part.system == REFERENCE]
+        groups.append((SOURCE_ONLY["network"], group))
+    return groups
+
+
+def describe_run(settings: Settings, systems: Sequence[System]) -> dict[str, Any]:
+    """The signature: what the numbers rest on."""
+    few = [system.name for system in systems if system.num_few]
+    return {
+        "recipe": "cross_domain_sentiment",
+        "seeds": list(settings.seeds),
+        "features": " + ".join(settings.features) + (f" ({settings.encoder})" if settings.encoder else ""),
+        "labels for training": "source",
+        "labels for model choice": f"none of the target; by {settings.selection.replace('_', ' ')} on the source's",
+        "target labels for training": (
+            f"{', '.join(map(str, settings.target_labels))} in {', '.join(few)}" if few else "none"
+        ),
+        "target test labels": "opened once, to score; before that by no system but the reference",
+        "interval": "95 %, bootstrap over documents; over all pairs: over pairs, seeds and documents",
+        "test": "paired permutation over documents; over all pairs: sign flips of the pairs' gains; two-sided",
+    }
+
+
+def make_tables(
+    settings: Settings,
+    names: Mapping[str, tuple[str, str]],
+    cells: Mapping[tuple[str, str, int], Cell[Any]],
+    gold: Mapping[str, Sequence[str]],
+    loaded: Mapping[str, DomainPair],
+    choices: Sequence[Mapping[str, Any]],
+) -> list[Any]:
+    """The recipe's own tables: the choice, its oracle, the domains, what the methods report, the words."""
+    from nlptransfer.evaluation.report import Table
+    from nlptransfer.experiments import cell_folder
+
+    seed = settings.seeds[0]
+    folders = {name: cell_folder(settings.output_dir, "source_only", seed, pair=name).parent for name in names}
+    read = {name: read_diagnosis(folder / "domains.json") for name, folder in folders.items()}
+    reports = [
+        {
+            "pair": pair,
+            "system": system,
+            "as trained": cell.facts.get("chosen", system),
+            f"label-free score ({settings.selection})": cell.facts.get("label_free_score"),
+            **{
+                key: value if not isinstance(value, list) else ", ".join(map(str, value))
+                for key, value in cell.facts.items()
+                if key not in ("chosen", "label_free_score", "candidates")
+            },
+        }
+        for (pair, system, own), cell in cells.items()
+        if own == seed and system != REFERENCE
+    ]
+    tables = [
+        Table(
+            "Chosen without target labels, and by an oracle",
+            list(choices),
+            "The oracle knows the test labels. Nobody has it: it tells how much a better choice could still bring.",
+        ),
+        Table(
+            "The domains",
+            [own["distances"] for own in read.values()],
+            "Proxy A-distance: 0 alike, 2 told apart without error. A smaller distance is no law of a better transfer.",
+        ),
+        Table("What the methods report of themselves (first seed)", reports),
+    ]
+    if numbers := number_rows(cells, gold, loaded, seed):
+        tables.insert(1, Table("Numbers chosen without target labels, and by an oracle", numbers))
+    for name, own in read.items():
+        tables.append(Table(f"Words that moved most, {name}", own["moved_words"], "z: weighted log odds."))
+        if own["judged_anew"]:
+            tables.append(Table(f"Words judged anew, {name}", own["judged_anew"]))
+    return [table for table in tables if table.rows]
+
+
+def number_rows(
+    cells: Mapping[tuple[str, str, int], Cell[Any]],
+    gold: Mapping[str, Sequence[str]],
+    loaded: Mapping[str, DomainPair],
+    seed: int,
+) -> list[dict[str, Any]]:
+    """What the label-free choice of each method's number has cost against the best one."""
+    rows = []
+    for (pair, system, own), cell in cells.items():
+        if own != seed or "candidates" not in cell.facts or pair not in gold:
+            continue
+        names = loaded[pair].label_names
+        right = {
+            candidate["method"]: sum(
+                names[ord(digit) - 48] == label for digit, label in zip(candidate["predicted"], gold[pair], strict=True)
+            )
+            / len(gold[pair])
+            for candidate in cell.facts["candidates"]
+        }
+        chosen, best = cell.facts["chosen"], max(right, key=lambda name: right[name])
+        rows.append(
+            {
+                "pair": pair,
+                "system": system,
+                "chosen": chosen,
+                "score, %": round(100 * right[chosen], 2),
+                "oracle (NOT USABLE)": best,
+                "gap, points": round(100 * (right[best] - right[chosen]), 2),
+            }
+        )
+    return rows
+
+
+def make_figures(
+    settings: Settings, names: Mapping[str, tuple[str, str]], systems: Sequence[System]
+) -> dict[str, tuple[str, Any]]:
+    """Pictures of both domains before and after each representation that was learnt; of a grid, of its first pair."""
+    import json
+
+    from nlptransfer.evaluation.plots import plot_domains
+    from nlptransfer.experiments import cell_folder
+
+    figures = {}
+    name = next(iter(names))
+    for system in systems:
+        path = cell_folder(settings.output_dir, system.name, settings.seeds[0], pair=name) / "picture.json"
+        if path.exists():
+            before, after = json.loads(path.read_text(encoding="utf-8"))
+            ends = name.split(">", 1)
+            figure = plot_domains(before, after, titles=("features", system.name), domains=(ends[0], ends[1]))
+            figures[f"domains_{system.name}.png"] = (f"{name}: documents before and after {system.name}", figure)
+    return figures
+
+
+def keep_models(
+    settings: Settings,
+    folder: RunFolder,
+    loaded: Mapping[str, DomainPair],
+    choice: Mapping[str, str],
+    systems: Sequence[System],
+    scores: Sequence[Score],
+    verdicts: Sequence[Verdict],
+    signature: Mapping[str, Any],
+    warnings: Sequence[str],
+) -> None:
+    """One pair: every system's model, the chosen one as `model`. Many: each pair's chosen one in `models`."""
+    import nlptransfer
+    from nlptransfer.data.documents import documents
+    from nlptransfer.evaluation.model_card import model_card
+    from nlptransfer.experiments import cell_folder
+    from nlptransfer.models.saving import check_reload
+
+    seed = settings.seeds[0]
+    for number, (name, pair) in enumerate(loaded.items()):
+        wanted = [choice[name]] if len(loaded) > 1 else [choice[name], *(system.name for system in systems)]
+        for place, system in enumerate(wanted):
+            kept = cell_folder(settings.output_dir, system, seed, pair=name) / "model"
+            if not kept.exists():
+                continue
+            if len(loaded) > 1:
+                path = folder.path / "models" / kept.parent.parent.name
+            else:
+                path = folder.model if place == 0 else folder.path / "models" / system
+            model = nlptransfer.load(kept)
+            card = model_card(
+                title=f"Sentiment, {name} ({system})",
+                system=system,
+                seed=seed,
+                summary=f"Tells {', '.join(pair.label_names)} apart in {pair.target}; labels came from {pair.source}.",
+                scores=scores,
+                verdicts=verdicts,
+                signature={key: value for key, value in signature.items() if key != "pairs"},
+                notes=warnings,
+                pair=name,
+            )
+            model.save_pretrained(path, card=card)
+            if place == 0 and number == 0:
+                texts = documents(pair.target_unlabelled.select(range(min(100, len(pair.target_unlabelled)))))
+                check_reload(path, texts, model.predict(texts))
+    if len(loaded) == 1:
+        shutil.rmtree(folder.path / "models" / choice[next(iter(loaded))], ignore_errors=True)  # it is `model`
+
+
+def describe_choice(settings: Settings, choice: Mapping[str, str], has_labels: bool) -> list[str]:
+    """What was chosen, in sentences."""
+    by = settings.selection.replace("_", " ")
+    notes = [
+        f"Chosen without target labels, by {by}: " + ", ".join(f"{s} on {name}" for name, s in choice.items()) + "."
+    ]
+    if not has_labels:
+        notes.append("The target has no labels, so there is no score and no verdict; the model and its choice stand.")
+    return notes
+
+
+def print_plan(
+    settings: Settings, loaded: Mapping[str, DomainPair], systems: Sequence[System], warnings: Sequence[str]
+) -> None:
+    """What a run would do."""
+    for warning in warnings:
+        print(f"Warning: {warning}")
+    for name, pair in loaded.items():
+        print(
+            f"{name}: {len(pair.source_labelled):,} labelled source reviews ({len(pair.source_unlabelled):,} more "
+            f"unlabelled), {len(pair.target_unlabelled):,} unlabelled target reviews, {len(pair.target_test):,} to test"
+        )
+    cells = sum(len(seeds_of(system, settings)) for system in systems) * len(loaded)
+    print(f"Systems: {', '.join(system.name for system in systems)}")
+    print(f"{cells} cells, {num_processes(settings, len(loaded))} pairs at once. Nothing was trained.")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the recipe from the command line."""
+    run_recipe(Settings, run, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,652 @@
+"""One pair of domains: its features, and every system trained on them, each cell kept as soon as it is done."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlptransfer.adaptation.method_names import STEPS, Method, parse_method
+
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+
+    from nlptransfer.data.domain_pairs import DomainPair
+    from nlptransfer.embeddings.extractors import Extractor
+    from nlptransfer.experiments import Cell
+    from nlptransfer.models.linear import LinearTextClassifier
+    from nlptransfer.models.network_text_classifier import NetworkTextClassifier, WordReader
+    from nlptransfer.recipes.cross_domain_sentiment import Settings
+
+REFERENCE = "target_trained"
+SOURCE_ONLY = {"linear": "source_only", "network": "source_only_network"}
+FOLDS = 5
+HOLDOUT = 0.2
+PICTURE_ROWS = 300
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the result: a method, and how many labelled target reviews it may use.
+
+    Attributes:
+        name: in scores, files and plots.
+        method: None for the reference that is trained on the target.
+        num_few: labelled target reviews.
+    """
+
+    name: str
+    method: Method | None
+    num_few: int = 0
+
+
+@dataclass(frozen=True)
+class PairData:
+    """A pair as the systems see it.
+
+    Attributes:
+        pair: who may see what.
+        name: of the pair.
+        extractor: makes features of documents.
+        pool: features of the labelled source, then of the unlabelled target, one below the other.
+        labels: (N,) class ids of the source.
+        num_target: M, rows of the target in the pool.
+        source_unlabelled: features of further source documents, or None.
+        test: features of the target's test.
+        reader: makes word ids, for recurrent networks; None without them.
+        pool_ids: word ids of the pool's documents; None without them.
+        test_ids: word ids of the target's test; None without them.
+        make_recurrent: makes such a network; None without them.
+        accelerator: device and precision of the networks.
+    """
+
+    pair: DomainPair
+    name: str
+    extractor: Extractor
+    pool: Any
+    labels: np.ndarray
+    num_target: int
+    source_unlabelled: Any
+    test: Any
+    reader: WordReader | None
+    pool_ids: list[np.ndarray] | None
+    test_ids: list[np.ndarray] | None
+    make_recurrent: Callable[[], Any] | None
+    accelerator: Accelerator
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained system.
+
+    Attributes:
+        model: takes raw documents.
+        history: one row per epoch, of networks.
+        facts: what it reports of itself.
+        before: (source, target) rows before its representation, or None where it learns none.
+        after: the same rows in its representation.
+    """
+
+    model: LinearTextClassifier | NetworkTextClassifier
+    history: list[dict[str, Any]]
+    facts: dict[str, Any]
+    before: tuple[Any, Any] | None = None
+    after: tuple[Any, Any] | None = None
+
+
+def list_systems(settings: Settings) -> list[System]:
+    """Every system of a run: the baselines first, then the methods as asked for, then the reference."""
+    methods = [parse_method(name) for name in settings.methods]
+    baselines = [parse_method("linear")]
+    if any(method.is_network for method in methods):
+        baselines.append(parse_method("network"))
+    systems = [System(SOURCE_ONLY[method.name], method) for method in baselines]
+    for method in methods:
+        name = method.name.replace(":", "=")  # a colon is no character for a file's name everywhere
+        if method.needs_target_labels:
+            several = len(settings.target_labels) > 1
+            systems += [System(f"{name}@{n}" if several else name, method, n) for n in settings.target_labels if n]
+        elif method.name not in SOURCE_ONLY:
+            systems.append(System(name, method))
+    return [*systems, System(REFERENCE, None)] if settings.reference else systems
+
+
+def seeds_of(system: System, settings: Settings) -> tuple[int, ...]:
+    """The seeds a system is trained under: all, or the first where every seed would give the same."""
+    is_random = system.method is None or system.method.is_random
+    return settings.seeds if is_random else settings.seeds[:1]
+
+
+def train_pair(settings: Settings, source: str, target: str, name: str, tell: Callable[[str], Any] = print) -> None:
+    """Train every system of one pair and keep each as a cell; cells that are there are left as they are.
+
+    Target test labels are not opened here, but for the reference, which has no other labels to learn from.
+
+    Args:
+        settings: the recipe's.
+        source: the source's name.
+        target: the target's name.
+        name: the pair's.
+        tell: called with a line after each cell.
+    """
+    from nlptransfer.experiments import cell_folder, run_cell
+
+    cells = [
+        (system, seed, cell_folder(settings.output_dir, system.name, seed, pair=name))
+        for system in list_systems(settings)
+        for seed in seeds_of(system, settings)
+    ]
+    diagnosis = settings.output_dir / "cells" / cells[0][2].parent.name / "domains.json"
+    if diagnosis.exists() and all((folder / "cell.json").exists() for _, _, folder in cells):
+        return
+    few = sorted({0, *(system.num_few for system, _, _ in cells)})
+    pairs = {number: load_pair(settings, source, target, number) for number in few}
+    data = make_pair_data(settings, pairs[0], name)
+    chosen: dict[str, Method] = {}
+    for system, seed, folder in cells:
+        if system.method is None and not can_train_reference(pairs[0]):
+            continue
+        done = (folder / "cell.json").exists()
+        cell = run_cell(
+            folder, partial(train_cell, settings, data, system, seed, pairs[system.num_few], chosen.get(system.name))
+        )
+        if "chosen" in cell.facts:
+            chosen.setdefault(system.name, parse_method(cell.facts["chosen"]))
+        if not done:
+            tell(f"{name}: {system.name}, seed {seed}, {cell.seconds:.1f} s")
+    if not diagnosis.exists():
+        diagnose(data, diagnosis, settings, cells)
+
+
+def can_train_reference(pair: DomainPair) -> bool:
+    """Whether the target has labels to train a reference on."""
+    return pair.target_train is not None or pair.test_labels is not None
+
+
+def load_pair(settings: Settings, source: str, target: str, num_few: int = 0) -> DomainPair:
+    """The pair, with `num_few` labelled target reviews; the test is the same for any number of them."""
+    from nlptransfer.data.domains import load_domain_pair
+
+    return load_domain_pair(
+        source,
+        target,
+        target_labels=num_few,
+        label_pool=max(settings.target_labels, default=0),
+        drop_duplicates=settings.drop_duplicates,
+        seed=settings.split_seed,
+        data_dir=settings.data_dir,
+        text_column=settings.text_column,
+        label_column=settings.label_column,
+        domain_column=settings.domain_column,
+    )
+
+
+def make_pair_data(settings: Settings, pair: DomainPair, name: str) -> PairData:
+    """Extract the features of one pair."""
+    import numpy as np
+
+    from nlptransfer.adaptation.feature_arrays import stack_rows
+    from nlptransfer.data.documents import documents
+    from nlptransfer.training.devices import make_accelerator
+
+    source, target, test = (
+        documents(part) for part in (pair.source_labelled, pair.target_unlabelled, pair.target_test)
+    )
+    further = documents(pair.source_unlabelled) if len(pair.source_unlabelled) else []
+    extractor = make_extractor(settings, [*source, *further, *target])
+    reader, make_recurrent = make_reader(settings, [*source, *further, *target], len(pair.label_names))
+    return PairData(
+        pair=pair,
+        name=name,
+        extractor=extractor,
+        pool=stack_rows(extractor.transform(source), extractor.transform(target)),
+        labels=np.asarray(pair.source_labelled["label"][:], dtype=np.int64),
+        num_target=len(target),
+        source_unlabelled=extractor.transform(further) if further else None,
+        test=extractor.transform(test) if test else None,
+        reader=reader,
+        pool_ids=None if reader is None else reader.ids([*source, *target]),
+        test_ids=None if reader is None else reader.ids(test),
+        make_recurrent=make_recurrent,
+        accelerator=make_accelerator(settings.device, settings.precision),
+    )
+
+
+def make_extractor(settings: Settings, documents: Sequence[Any]) -> Extractor:
+    """What makes features, fitted on the documents of both domains, without labels."""
+    from nlptransfer.embeddings.averaged_vectors import AveragedVectors
+    from nlptransfer.embeddings.encoder_features import EncoderFeatures
+    from nlptransfer.embeddings.joined_features import JoinedFeatures
+    from nlptransfer.embeddings.ngrams import NgramVectorizer
+
+    parts: list[Extractor] = []
+    for kind in settings.features:
+        if kind == "ngrams":
+            vectorizer = NgramVectorizer(
+                ngram_range=(1, settings.max_ngram),
+                weighting=settings.weighting,
+                min_documents=settings.min_documents,
+                max_features=settings.max_features,
+                normalize=True,
+            )
+            parts.append(vectorizer.fit(documents))
+        elif kind == "vectors":
+            parts.append(AveragedVectors(find_vectors(settings, documents), weighting="idf").fit(documents))
+        else:
+            assert settings.encoder is not None
+            parts.append(EncoderFeatures(settings.encoder, max_length=settings.max_length, device=settings.device))
+    return parts[0] if settings.features == ("ngrams",) else JoinedFeatures(parts)
+
+
+def find_vectors(settings: Settings, documents: Sequence[Any]) -> Any:
+    """The word vectors that the documents' words can use."""
+    from nlptransfer.embeddings.find_vectors import find_word_vectors
+    from nlptransfer.models.network_text_classifier import lower_words
+
+    words = [lower_words(document) for document in documents]
+    vectors, _ = find_word_vectors(
+        settings.vectors, sentences=words, dim=100, seed=settings.split_seed, max_words=1, data_dir=settings.data_dir
+    )
+    return vectors
+
+
+def make_reader(
+    settings: Settings, documents: Sequence[Any], num_labels: int
+) -> tuple[WordReader | None, Callable[[], Any] | None]:
+    """What makes word ids, and what makes a recurrent network that reads them; nothing for bags of words."""
+    if settings.network == "bag_of_words" or not any(parse_method(name).is_network for name in settings.methods):
+        return None, None
+    import torch
+
+    from nlptransfer.data.vocabulary import Vocabulary, count_entries
+    from nlptransfer.embeddings.embedding_layer import make_embedding
+    from nlptransfer.models.classifier import RecurrentClassifier
+    from nlptransfer.models.network_text_classifier import WordReader, lower_words
+
+    counts = count_entries([lower_words(document) for document in documents])
+    vocabulary = Vocabulary([word for word, count in counts.items() if count >= settings.min_documents])
+    vectors = find_vectors(settings, documents)
+
+    def make() -> RecurrentClassifier:
+        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+        embedding = make_embedding(vectors, vocabulary, trainable=True, generator=generator)
+        return RecurrentClassifier(
+            embedding,
+            num_labels,
+            hidden_dim=settings.hidden_dim,
+            pooling=settings.pooling,
+            dropout=settings.dropout,
+        )
+
+    return WordReader(vocabulary, max_length=settings.max_length), make
+
+
+def train_cell(
+    settings: Settings,
+    data: PairData,
+    system: System,
+    seed: int,
+    pair: DomainPair,
+    chosen: Method | None,
+    folder: Path,
+) -> Cell[Any]:
+    """Train one system under one seed and let it label the target's test, whose own labels stay under seal.
+
+    Args:
+        settings: the recipe's.
+        data: the pair's features.
+        system: what to train.
+        seed: of all that is random.
+        pair: with the labelled target reviews that the system may use.
+        chosen: the method with the number that an earlier seed has chosen; None lets this one choose.
+        folder: the cell's, where the model is kept.
+    """
+    import numpy as np
+
+    from nlptransfer.evaluation.document_predictions import DocumentPredictions
+    from nlptransfer.experiments import Cell
+
+    started = time.perf_counter()
+    labels = pair.label_names
+    first = seed == settings.seeds[0]
+    num_source = len(data.labels)
+    rows = np.arange(num_source + data.num_target)
+    source, target = rows[:num_source], rows[num_source:]
+    if system.method is None:
+        model, predicted = train_reference(settings, data, seed)
+        trained = Trained(model, [], {})
+    else:
+        facts: dict[str, Any] = {}
+        method = chosen or system.method
+        if chosen is None and settings.tune and len(system.method.variants()) > 1:
+            method, facts["candidates"] = choose_number(settings, data, pair, system.method, seed)
+        facts["chosen"] = method.described()
+        trained = fit_rows(settings, data, method, source, data.labels, target, seed, pair=pair)
+        facts |= trained.facts
+        if first and not system.method.needs_target_labels:
+            facts["label_free_score"] = label_free_score(settings, data, method, seed, trained)
+        trained = Trained(trained.model, trained.history, facts, trained.before, trained.after)
+        predicted = predict_test(data, trained.model)
+    if first:
+        trained.model.save_pretrained(folder / "model")
+    if first and trained.before is not None and trained.after is not None:
+        keep_picture(folder / "picture.json", trained.before, trained.after, seed)
+    names = [labels[label] for label in predicted]
+    ids = [str(number) for number in range(len(names))]
+    history = [{"pair": data.name, "system": system.name, "seed": seed, **row} for row in trained.history]
+    predictions = [DocumentPredictions(system.name, "target_test", seed, ids, None, names, pair=data.name)]
+    return Cell(predictions, history, time.perf_counter() - started, trained.facts)
+
+
+def fit_rows(
+    settings: Settings,
+    data: PairData,
+    method: Method,
+    source: np.ndarray,
+    labels: np.ndarray,
+    target: np.ndarray,
+    seed: int,
+    *,
+    pair: DomainPair | None = None,
+) -> Trained:
+    """Train a method from some rows of the pool to others.
+
+    Args:
+        settings: the recipe's.
+        data: the pair's features.
+        method: what to train.
+        source: rows with labels.
+        labels: their class ids.
+        target: rows without.
+        seed: of all that is random.
+        pair: whose few labelled target reviews and unlabelled source may be used; None for neither, as in validation.
+    """
+    from nlptransfer.adaptation.array_systems import DomainArrays, fit_array_system
+    from nlptransfer.adaptation.network_systems import DomainItems, fit_network_system, train_network
+    from nlptransfer.data.documents import documents
+    from nlptransfer.data.feature_batches import DocumentBatches, FeatureBatches
+    from nlptransfer.models.linear import LinearTextClassifier
+    from nlptransfer.models.network_text_classifier import NetworkTextClassifier
+
+    names = data.pair.label_names
+    few = None if pair is None or not len(pair.target_labelled) else documents(pair.target_labelled)
+    few_labels = None if few is None or pair is None else _label_ids(pair.target_labelled)
+    network = {
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "seed": seed,
+        "accelerator": data.accelerator,
+    }
+    if method.is_network and data.reader is not None and data.pool_ids is not None and data.make_recurrent is not None:
+        if len(method.steps) > 1:
+            raise _no_chain(method)
+        pool = data.pool_ids
+        items = DomainItems(
+            [pool[row] for row in source],
+            labels,
+            [pool[row] for row in target],
+            len(names),
+            few=None if few is None else data.reader.ids(few),
+            few_labels=few_labels,
+        )
+        system = train_network(method, data.make_recurrent, items, max_length=settings.max_length, **network)
+        recurrent = system.network.cpu().eval()
+        batches = [
+            DocumentBatches(part[:PICTURE_ROWS], None, batch_size=64, max_length=settings.max_length)
+            for part in (items.source, items.target)
+        ]
+        after = (recurrent.represent(batches[0]), recurrent.represent(batches[1]))
+        before = (data.pool[source[:PICTURE_ROWS]], data.pool[target[:PICTURE_ROWS]])
+        return Trained(
+            NetworkTextClassifier(data.reader, names, recurrent), system.history, system.facts, before, after
+        )
+    arrays = DomainArrays(
+        source=data.pool[source],
+        labels=labels,
+        target=data.pool[target],
+        num_labels=len(names),
+        source_unlabelled=None if pair is None else data.source_unlabelled,
+        few=None if few is None else data.extractor.transform(few),
+        few_labels=few_labels,
+    )
+    before = (arrays.source[:PICTURE_ROWS], arrays.target[:PICTURE_ROWS])
+    if method.is_network:
+        trained = fit_network_system(
+            method, arrays, hidden_dim=settings.hidden_dim, dropout=settings.dropout, **network
+        )
+        rows = [FeatureBatches(part, None, batch_size=256) for part in before]
+        after = (trained.network.represent(rows[0]), trained.network.represent(rows[1]))
+        model = NetworkTextClassifier(data.extractor, names, trained.network)
+        return Trained(model, trained.history, trained.facts, before, after)
+    linear = fit_array_system(method, arrays, regularization=settings.regularization, seed=seed)
+    classifier = LinearTextClassifier(
+        data.extractor, names, linear.coefficients, linear.intercepts, linear.member_weights
+    )
+    learns = any(step in ("coral", "scl", "subspace_alignment") for step, _ in method.steps)
+    if not learns:
+        return Trained(classifier, [], linear.facts)
+    prepared = linear.prepared
+    return Trained(classifier, [], linear.facts, before, (prepared.rows[:PICTURE_ROWS], prepared.target[:PICTURE_ROWS]))
+
+
+def predict_pool(data: PairData, model: Any, rows: np.ndarray) -> np.ndarray:
+    """Probabilities (rows, C) of rows of the pool."""
+    ids = None if data.pool_ids is None else [data.pool_ids[row] for row in rows]
+    return _probabilities(data, model, data.pool[rows], ids)
+
+
+def predict_test(data: PairData, model: Any) -> np.ndarray:
+    """Class ids (documents,) of the target's test."""
+    import numpy as np
+
+    if data.test is None:
+        return np.zeros(0, dtype=np.int64)
+    return _probabilities(data, model, data.test, data.test_ids).argmax(axis=1)
+
+
+def _probabilities(data: PairData, model: Any, features: Any, ids: list[np.ndarray] | None) -> np.ndarray:
+    """What a model says of documents that were read already."""
+    from nlptransfer.data.feature_batches import DocumentBatches, FeatureBatches
+    from nlptransfer.models.linear import LinearTextClassifier
+    from nlptransfer.models.network_text_classifier import WordReader
+
+    if isinstance(model, LinearTextClassifier):
+        return model.predict_proba_features(features)
+    if isinstance(model.reader, WordReader):
+        assert ids is not None
+        batches = DocumentBatches(ids, None, batch_size=64, max_length=model.reader.max_length)
+        return model.network.probabilities(batches)
+    return model.network.probabilities(FeatureBatches(features, None, batch_size=256))
+
+
+def train_reference(settings: Settings, data: PairData, seed: int) -> tuple[LinearTextClassifier, np.ndarray]:
+    """What a linear classifier reaches that was trained on the target's own labels; the model, and the test's labels.
+
+    Where the target has no labels beside its test's, every part of the test is labelled by a classifier that was
+    trained on the other parts.
+    """
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    from nlptransfer.data.documents import documents
+    from nlptransfer.errors import InputError
+    from nlptransfer.models.linear import LinearTextClassifier
+
+    estimator = LogisticRegression(C=settings.regularization, max_iter=1000)
+    if data.pair.target_train is not None:
+        features = data.extractor.transform(documents(data.pair.target_train))
+        estimator.fit(features, _label_ids(data.pair.target_train))
+        predicted = estimator.predict(data.test)
+    else:
+        assert data.pair.test_labels is not None
+        labels = data.pair.test_labels.open_for_reference()
+        counts = np.bincount(labels, minlength=len(data.pair.label_names))
+        if counts.min() < FOLDS:
+            raise InputError(
+                "the target has too few labelled reviews of a class for a reference trained on the target",
+                expected=f"at least {FOLDS} of each class",
+                found=", ".join(f"{count} {name}" for name, count in zip(data.pair.label_names, counts, strict=True)),
+                remedy="Leave the reference out with --reference false.",
+            )
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+        predicted = cross_val_predict(estimator, data.test, labels, cv=folds)
+        estimator.fit(data.test, labels)
+    return LinearTextClassifier.from_sklearn(data.extractor, data.pair.label_names, estimator), predicted
+
+
+def choose_number(
+    settings: Settings, data: PairData, pair: DomainPair, method: Method, seed: int
+) -> tuple[Method, list[dict[str, Any]]]:
+    """The candidate with the best label-free score, and what each scored and predicted.
+
+    The predictions are kept so that the report can tell, after the labels were opened, what the choice has cost.
+    """
+    import numpy as np
+
+    num_source = len(data.labels)
+    rows = np.arange(num_source + data.num_target)
+    candidates: list[dict[str, Any]] = []
+    for variant in method.variants():
+        trained = fit_rows(settings, data, variant, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
+        score = label_free_score(settings, data, variant, seed, trained)
+        predicted = "".join(map(chr, 48 + predict_test(data, trained.model)))  # a digit for each document
+        candidates.append({"method": variant.described(), "score": score, "predicted": predicted})
+    best = max(range(len(candidates)), key=lambda number: float(candidates[number]["score"]))
+    return method.variants()[best], candidates
+
+
+def label_free_score(settings: Settings, data: PairData, method: Method, seed: int, trained: Trained) -> float:
+    """How good the method seems on this pair, by `settings.selection`; higher is better. No target label is used."""
+    import numpy as np
+
+    from nlptransfer.transferability import label_free_scores as scores
+
+    num_source = len(data.labels)
+    rows = np.arange(num_source + data.num_target)
+    source, target = rows[:num_source], rows[num_source:]
+    if settings.selection == "reverse_validation":
+
+        def fit_predict(own: np.ndarray, labels: np.ndarray, other: np.ndarray, new: np.ndarray) -> np.ndarray:
+            there = fit_rows(settings, data, method, own[:, 0], labels, other[:, 0], seed)
+            return predict_pool(data, there.model, new[:, 0]).argmax(axis=1)
+
+        return scores.reverse_validation_accuracy(
+            fit_predict, source[:, None], data.labels, target[:, None], holdout=HOLDOUT, seed=seed
+        )
+    if settings.selection == "importance_weighting":
+        from sklearn.model_selection import train_test_split
+
+        from nlptransfer.adaptation.instance_weighting import DensityRatioWeighting
+
+        seen, unseen = train_test_split(source, test_size=HOLDOUT, random_state=seed, stratify=data.labels)
+        there = fit_rows(settings, data, method, seen, data.labels[seen], target, seed)
+        right = predict_pool(data, there.model, unseen).argmax(axis=1) == data.labels[unseen]
+        weighting = DensityRatioWeighting(seed=seed).fit(data.pool[source], target_features=data.pool[target])
+        return scores.importance_weighted_accuracy(right, weighting.weights_[unseen])
+    probabilities = predict_pool(data, trained.model, target)
+    if settings.selection == "entropy":
+        return scores.prediction_entropy_score(probabilities)
+    if settings.selection == "information_maximization":
+        return scores.information_maximization_score(probabilities)
+    return scores.soft_neighbourhood_density(probabilities)
+
+
+def keep_picture(path: Path, before: tuple[Any, Any], after: tuple[Any, Any], seed: int) -> None:
+    """Keep the same documents in two dimensions, before and after a representation."""
+    from scipy import sparse
+
+    from nlptransfer.files import write_json
+    from nlptransfer.transferability.two_dimensions import project_two_dimensions
+
+    pictures = []
+    for rows in (before, after):
+        source, target = rows
+        if sparse.issparse(source) != sparse.issparse(target):  # CORAL makes the source dense and leaves the target
+            source, target = (part.toarray() if sparse.issparse(part) else part for part in rows)
+        points = project_two_dimensions(source, target, seed=seed, max_rows=PICTURE_ROWS)
+        pictures.append([part.round(4).tolist() for part in points])
+    write_json(path, pictures)
+
+
+def diagnose(data: PairData, path: Path, settings: Settings, cells: Sequence[tuple[System, int, Path]]) -> None:
+    """Tell how far the domains are apart, which words moved, and which words a method judges anew."""
+    import numpy as np
+    from scipy import sparse
+    from sklearn.linear_model import LogisticRegression
+
+    from nlptransfer.adaptation.label_shift import LabelShiftCorrection
+    from nlptransfer.data.documents import documents
+    from nlptransfer.embeddings.ngrams import NgramVectorizer
+    from nlptransfer.errors import InputError
+    from nlptransfer.files import write_json
+    from nlptransfer.models.linear import LinearTextClassifier
+    from nlptransfer.transferability.domain_distances import describe_domains
+    from nlptransfer.transferability.moved_words import moved_words, sentiment_moved
+
+    num_source = len(data.labels)
+    source, target = data.pool[:num_source], data.pool[num_source:]
+    texts = [documents(data.pair.source_labelled), documents(data.pair.target_unlabelled)]
+    counter = NgramVectorizer(ngram_range=(1, 1), weighting="counts", min_documents=1).fit([*texts[0], *texts[1]])
+    counts = [counter.transform(part) for part in texts]
+    row = describe_domains(
+        data.name, source, target, source_counts=counts[0], target_counts=counts[1], seed=settings.split_seed
+    )
+    names = data.pair.label_names
+    try:
+        corrected = LabelShiftCorrection(LogisticRegression(C=settings.regularization), seed=settings.split_seed)
+        priors = corrected.fit(source, data.labels, target_features=target).target_priors_
+        shares = np.bincount(data.labels, minlength=len(names)) / num_source
+        row["label_shift_estimate"] = ", ".join(
+            f"{name} {before:.2f} -> {after:.2f}" for name, before, after in zip(names, shares, priors, strict=True)
+        )
+    except InputError as error:
+        row["label_shift_estimate"] = f"none ({error})"
+    words = moved_words(counts[0], counts[1], counter.terms_, top=10)
+    judged: list[Mapping[str, Any]] = []
+    if isinstance(data.extractor, NgramVectorizer) and sparse.issparse(target):
+        models = {
+            system.name: LinearTextClassifier.from_pretrained(folder / "model")
+            for system, seed, folder in cells
+            if system.method is not None and not system.method.is_network and seed == settings.seeds[0]
+        }
+        base = models.pop("source_only")
+        adapted = next((name for name in reversed(models) if "self_training" in name or "scl" in name), None)
+        if adapted is not None:
+
+            def last_class(model: LinearTextClassifier) -> np.ndarray:
+                mean = np.tensordot(model.member_weights, model.coefficients, axes=1)  # (classes, features)
+                return mean[-1] - mean[0]
+
+            rows = sentiment_moved(target, last_class(base), last_class(models[adapted]), data.extractor.terms_, top=10)
+            judged = [{"method": adapted, **own} for own in rows]
+    write_json(path, {"distances": row, "moved_words": words, "judged_anew": judged})
+
+
+def read_diagnosis(path: Path) -> dict[str, Any]:
+    """What `diagnose` has written."""
+    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return read
+
+
+def _label_ids(data: Any) -> np.ndarray:
+    import numpy as np
+
+    return np.asarray(data["label"][:], dtype=np.int64)
+
+
+def _no_chain(method: Method) -> Exception:
+    from nlptransfer.errors import InputError
+
+    transforms = [step for step, _ in method.steps if STEPS[step].kind != "network"]
+    return InputError(
+        f"'{method.name}' can't be had with --network recurrent, which reads words and not features",
+        remedy=f"Leave out {', '.join(transforms)}, or use --network bag_of_words.",
+    )

@@ -1,0 +1,60 @@
+"""A choice pair by pair is a system of its own; the oracle's is told beside it and marked."""
+
+from __future__ import annotations
+
+import pytest
+
+from nlptransfer.evaluation.choices import choice_rows, chosen_predictions, oracle_choice
+from nlptransfer.evaluation.document_predictions import DocumentPredictions
+from nlptransfer.evaluation.verdict import Score
+
+
+def part(system: str, pair: str, seed: int = 0, split: str = "target_test") -> DocumentPredictions:
+    return DocumentPredictions(system, split, seed, ["0"], ["pos"], ["pos" if system == "dann" else "neg"], pair)
+
+
+def score(system: str, pair: str | None, value: float, seed: int | None = None) -> Score:
+    return Score(system, "target_test", "accuracy", value, 0.0, 1.0, 10, seed, pair)
+
+
+SCORES = [
+    score("dann", "a>b", 0.8),
+    score("dann", "b>a", 0.7),
+    score("dann", "b>a", 0.99, seed=0),
+    score("coral", "a>b", 0.75),
+    score("coral", "b>a", 0.725),
+    score("target-trained", "a>b", 0.9),
+    score("dann", "all", 0.75),
+]
+
+
+def test_the_choice_holds_every_split_and_seed_of_what_was_chosen() -> None:
+    parts = [part(s, p, seed, split) for s in ("dann", "coral") for p in ("a>b", "b>a") for seed, split in
+             ((0, "dev"), (0, "target_test"), (1, "target_test"))]  # fmt: skip
+    chosen = chosen_predictions(parts, {"a>b": "dann", "b>a": "coral"}, name="chosen")
+    assert [(own.system, own.pair, own.split, own.seed) for own in chosen] == [
+        ("chosen", pair, split, seed)
+        for pair in ("a>b", "b>a")
+        for seed, split in ((0, "dev"), (0, "target_test"), (1, "target_test"))
+    ]
+    assert [own.predicted for own in chosen] == [["pos"]] * 3 + [["neg"]] * 3
+    with pytest.raises(ValueError, match="'mmd' was chosen on a>b but has no predictions"):
+        chosen_predictions(parts, {"a>b": "mmd"}, name="chosen")
+
+
+def test_the_oracle_takes_the_best_mean_over_the_seeds_among_those_named() -> None:
+    assert oracle_choice(SCORES, ["dann", "coral"]) == {"a>b": "dann", "b>a": "coral"}
+    assert oracle_choice(SCORES, ["coral"]) == {"a>b": "coral", "b>a": "coral"}
+
+
+def test_the_rows_tell_the_gap_and_mark_the_oracle() -> None:
+    rows = choice_rows(SCORES, {"a>b": "coral", "b>a": "coral"}, {"a>b": "dann", "b>a": "coral"})
+    assert [row["pair"] for row in rows] == ["a>b", "b>a", "mean"]
+    assert [row["gap, points"] for row in rows] == [5.0, 0.0, 2.5]
+    assert rows[0]["chosen without target labels"] == "coral"
+    assert [name for name in rows[0] if "oracle" in name] == [
+        "oracle (NOT USABLE)",
+        "oracle's score, % (NOT USABLE)",
+    ]
+    assert rows[2]["score, %"] == pytest.approx(73.75)
+    assert len(choice_rows(SCORES, {"a>b": "coral"}, {"a>b": "dann"})) == 1
