@@ -1,4 +1,4 @@
-"""The benchmarks run, on a few invented sentences, and print the table that their README holds."""
+"""The benchmarks run, on a few invented sentences or rows, and print the table that their README holds."""
 
 from __future__ import annotations
 
@@ -52,3 +52,20 @@ def test_word_vector_benchmark_rates_every_reader_against_gensim() -> None:
     result = run_benchmark("word_vectors.py", "--words", "5000", "--dim", "50")
     assert result.returncode == 0, result.stderr
     assert "gensim" in result.stdout
+
+
+def test_array_benchmark_rates_every_method_against_skada() -> None:
+    result = run_benchmark("array_adaptation.py", "--small", "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    rows = re.findall(r"^\| ([^|]+) \| 200 x [\d,]+ \|.*\|$", result.stdout, re.MULTILINE)
+    assert len(rows) == 2 * 4 + 2
+    assert {"CORAL", "density ratio, 5 folds", "CORAL, sparse", "density ratio, sparse"} <= set(rows)
+
+
+@pytest.mark.slow
+def test_adversarial_benchmark_rates_dann_against_a_dense_loop() -> None:
+    result = run_benchmark("domain_adversarial.py", "--small", "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    for method in ("source-only", "DANN"):
+        for side in ("nlptransfer", "plain dense PyTorch loop"):
+            assert re.search(rf"^\| {method}, {side} \| \d+\.\d\d ", result.stdout, re.MULTILINE)

@@ -22,10 +22,13 @@ from nlptransfer.adaptation.scl import StructuralCorrespondenceLearning
 from nlptransfer.adaptation.self_training import SelfTraining
 from nlptransfer.adaptation.subspace_alignment import SubspaceAlignment
 from nlptransfer.adaptation.tradaboost import TrAdaBoost
+from nlptransfer.errors import InputError
 from nlptransfer.models.linear import collapse
 
 _HARD_VOTE = 1e6
 """What a vote's logits are multiplied by: its probabilities are then 0 or 1."""
+_TIE_VOTE = 1e-9
+"""The share of the votes that decides where the rounds' are equal."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,6 @@ def prepare_arrays(method: Method, arrays: DomainArrays, *, seed: int) -> Prepar
     Raises:
         InputError: the method needs labelled target rows and there are none, or a step can't be fitted.
     """
-    from nlptransfer.errors import InputError
-
     if method.needs_target_labels and arrays.few is None:
         raise InputError(
             f"'{method.name}' needs a few labelled reviews of the target",
@@ -144,10 +145,10 @@ def prepare_arrays(method: Method, arrays: DomainArrays, *, seed: int) -> Prepar
         else:
             weighting = _make_weighting(step, value, seed).fit(rows, target_features=target)
             weights = weights * weighting.weights_
-    weights = weights / weights.mean()
     if any(STEPS[step].kind == "weighting" for step, _ in method.steps):
-        facts["effective_sample_size"] = effective_sample_size(weights)
+        facts["effective_sample_size"] = effective_sample_size(weights)  # which refuses weights that sum to 0
         facts["source_rows"] = len(weights)
+    weights = weights / weights.mean()
     if uses_few:
         rows = stack_rows(rows, few)
         labels = np.concatenate([labels, np.asarray(arrays.few_labels)])
@@ -176,7 +177,7 @@ def fit_array_system(method: Method, arrays: DomainArrays, *, regularization: fl
         The classifier's members.
 
     Raises:
-        InputError: see `prepare_arrays`; a class has too few rows.
+        InputError: see `prepare_arrays`; a class has too few rows, or there are more classes than the method is for.
         ValueError: the method is a network.
 
     Example:
@@ -196,6 +197,7 @@ def fit_array_system(method: Method, arrays: DomainArrays, *, regularization: fl
         rows = stack_rows(rows, few)
         labels = np.concatenate([labels, np.asarray(few_labels)])
         weights = np.concatenate([weights, np.ones(len(labels) - len(weights))])
+    _check_classes(method, labels, few_labels if head == "tradaboost" else None, arrays.num_labels)
     members = np.ones(1)
     if head in ("linear", "pooled", "few_only"):
         estimator.fit(rows, labels, sample_weight=weights)
@@ -221,6 +223,10 @@ def fit_array_system(method: Method, arrays: DomainArrays, *, regularization: fl
         # Rounds vote with what they say, not with how sure they are.
         coefficients = _HARD_VOTE * np.stack([pair[0] for pair in pairs])
         intercepts = _HARD_VOTE * np.stack([pair[1] for pair in pairs])
+        # Equal votes make the second class, as in TrAdaBoost, and rounds without an error have equal votes.
+        coefficients = np.concatenate([coefficients, np.zeros_like(coefficients[:1])])
+        intercepts = np.concatenate([intercepts, [[0.0, _HARD_VOTE]]])
+        members = np.append(members, _TIE_VOTE * members.sum())
     if coefficients.ndim == 2:
         coefficients, intercepts = coefficients[None], intercepts[None]
     num_members, num_labels = intercepts.shape
@@ -247,6 +253,29 @@ def undo_transforms(
     for transform, width in reversed(transforms):
         coefficients, intercepts = collapse(coefficients, intercepts, transform, width)
     return coefficients, intercepts
+
+
+def _check_classes(method: Method, labels: np.ndarray, few_labels: np.ndarray | None, num_labels: int) -> None:
+    """Refuse training rows that lack a class, for which a classifier would have no coefficients."""
+    head = method.head
+    if head == "tradaboost" and num_labels != 2:
+        raise InputError(
+            f"'{method.name}' is for two classes",
+            found=str(num_labels),
+            remedy="Leave it out, or use pooled or easyadapt.",
+        )
+    known = labels if few_labels is None else np.concatenate([labels, few_labels])
+    missing = np.flatnonzero(np.bincount(np.asarray(known, dtype=np.int64), minlength=num_labels) == 0)
+    if len(missing):
+        rows = "labelled reviews of the target" if head == "few_only" else "labelled reviews"
+        raise InputError(
+            f"'{method.name}' lacks {rows} of a class",
+            expected=f"some of each of the {num_labels} classes",
+            found=f"none of class {', '.join(str(label) for label in missing)} among {len(known)}",
+            remedy="Allow more with --target_labels, or leave this method out."
+            if head == "few_only"
+            else "Leave the class out, or add reviews of it.",
+        )
 
 
 def _make_transform(step: str, value: float | None, seed: int) -> Any:

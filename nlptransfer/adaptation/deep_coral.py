@@ -27,7 +27,7 @@ def coral_loss(source_features: torch.Tensor, target_features: torch.Tensor) -> 
         Sun & Saenko 2016, equations 1-3, https://arxiv.org/abs/1607.01719.
 
     Compare with:
-        `Coral` in coral.py, which transforms fixed feature arrays once, before any training; `mmd_loss`, which sees
+        `CORAL` in coral.py, which transforms fixed feature arrays once, before any training; `mmd_loss`, which sees
         means as well.
 
     Example:

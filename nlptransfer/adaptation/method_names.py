@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from nlptransfer.errors import InputError
 
 Kind = Literal["transform", "weighting", "classifier", "network"]
+
+_RANGES: dict[str, Callable[[float], bool]] = {
+    "a number from 0 on": lambda value: value >= 0,
+    "a number above 0": lambda value: value > 0,
+    "a number above 0 and at most 1": lambda value: 0 < value <= 1,
+    "a whole number from 1 on": lambda value: value >= 1 and value == int(value),
+}
+"""What a step's number may be, each as it is said to the user."""
+_WHOLE = "a whole number from 1 on"
+_SHARE = "a number above 0 and at most 1"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_WITHOUT_WEIGHTS = ("tradaboost", "few_only", "label_shift")
 
 
 @dataclass(frozen=True)
@@ -20,6 +35,7 @@ class Step:
         setting: what the number after the colon sets; None where there is nothing to set.
         default: that number.
         candidates: the numbers to choose from by a label-free score.
+        allowed: what the number may be.
         random: whether another seed gives another result.
         needs_target_labels: whether it wants a few labelled reviews of the target.
     """
@@ -28,18 +44,19 @@ class Step:
     setting: str | None = None
     default: float | None = None
     candidates: tuple[float, ...] = ()
+    allowed: str = "a number from 0 on"
     random: bool = False
     needs_target_labels: bool = False
 
 
 STEPS = {
     "idf": Step("transform"),
-    "coral": Step("transform", "regularization", 0.01, (0.001, 0.01, 0.1)),
-    "scl": Step("transform", "num_dimensions", 50, (25, 50, 100)),
-    "subspace_alignment": Step("transform", "num_components", 100, (50, 100, 200), random=True),
+    "coral": Step("transform", "regularization", 0.01, (0.001, 0.01, 0.1), "a number above 0"),
+    "scl": Step("transform", "num_dimensions", 50, (25, 50, 100), _WHOLE),
+    "subspace_alignment": Step("transform", "num_components", 100, (50, 100, 200), _WHOLE, random=True),
     "easyadapt": Step("transform", needs_target_labels=True),
     "easyadapt_pp": Step("transform", "unlabelled_weight", 0.01, (0.001, 0.01, 0.1), needs_target_labels=True),
-    "density_ratio": Step("weighting", "C", 0.01, (0.001, 0.01, 0.1), random=True),
+    "density_ratio": Step("weighting", "C", 0.01, (0.001, 0.01, 0.1), "a number above 0", random=True),
     "kmm": Step("weighting"),
     "kliep": Step("weighting", random=True),
     "oversample": Step("weighting", random=True),
@@ -47,15 +64,15 @@ STEPS = {
     "linear": Step("classifier"),
     "pooled": Step("classifier", needs_target_labels=True),
     "few_only": Step("classifier", needs_target_labels=True),
-    "self_training": Step("classifier", "final_share", 0.8, (0.4, 0.8), random=True),
+    "self_training": Step("classifier", "final_share", 0.8, (0.4, 0.8), _SHARE, random=True),
     "label_shift": Step("classifier", random=True),
-    "tradaboost": Step("classifier", "num_rounds", 10, (10, 30), needs_target_labels=True),
+    "tradaboost": Step("classifier", "num_rounds", 10, (10, 30), _WHOLE, needs_target_labels=True),
     "network": Step("network", random=True),
     "dann": Step("network", "adaptation_weight", 0.3, (0.1, 0.3, 1.0), random=True),
     "mmd": Step("network", "adaptation_weight", 1.0, (0.3, 1.0, 3.0), random=True),
     "deep_coral": Step("network", "adaptation_weight", 100.0, (1.0, 10.0, 100.0), random=True),
     "pivot_tasks": Step("network", "adaptation_weight", 0.3, (0.1, 0.3, 1.0), random=True),
-    "network_self_training": Step("network", "final_share", 0.8, (0.4, 0.8), random=True),
+    "network_self_training": Step("network", "final_share", 0.8, (0.4, 0.8), _SHARE, random=True),
     "l2_sp": Step("network", "strength", 0.1, (0.01, 0.1, 1.0), random=True, needs_target_labels=True),
 }
 """Every step by name. A new method is one file and one line here, and one where its kind is built (`array_systems.py`,
@@ -67,7 +84,7 @@ class Method:
     """A parsed name.
 
     Attributes:
-        name: as it was written.
+        name: as it was written, without spaces.
         steps: (name of the step, its number or None for the default), the last one the classifier or network.
     """
 
@@ -106,8 +123,8 @@ class Method:
         return [self]
 
     def described(self) -> str:
-        """The name with every number that is not the default."""
-        return "+".join(step if value is None else f"{step}:{value:g}" for step, value in self.steps)
+        """Every step, with its number where it is not left to the default: `parse_method` reads the same steps."""
+        return "+".join(step if value is None else f"{step}:{_number(value)}" for step, value in self.steps)
 
 
 def setting_of(step: str, value: float | None) -> float:
@@ -132,39 +149,21 @@ def parse_method(name: str) -> Method:
         The method.
 
     Raises:
-        InputError: an unknown step, a number where there is nothing to set, or two classifiers.
+        InputError: an unknown step, one that stands twice, a number where there is nothing to set or out of the step's
+            range, a classifier that is not the last step, or steps that do not go together.
 
     Example:
         >>> parse_method("idf+dann:0.3").steps
         (('idf', None), ('dann', 0.3))
     """
-    steps: list[tuple[str, float | None]] = []
-    for part in name.split("+"):
-        step, colon, number = part.strip().partition(":")
-        if step not in STEPS:
-            close = difflib.get_close_matches(step, STEPS, n=1)
-            raise InputError(
-                f"there is no method '{step}'" + (f" (in '{name}')" if step != name else ""),
-                expected=f"one of {', '.join(STEPS)}, or several joined by +",
-                remedy=f"Did you mean {close[0]}?" if close else None,
-            )
-        value = None
-        if colon:
-            if STEPS[step].setting is None:
-                raise InputError(f"'{step}' has no number to set", found=part, remedy=f"Write {step}.")
-            try:
-                value = float(number)
-            except ValueError:
-                value = -1.0
-            if not 0 <= value < float("inf"):
-                raise InputError(
-                    f"the {STEPS[step].setting} of '{step}' is no number from 0 on",
-                    expected=f"such as {step}:{setting_of(step, None):g}",
-                    found=part,
-                )
-        steps.append((step, value))
-    heads = [step for step, _ in steps if STEPS[step].kind in ("classifier", "network")]
-    if len(heads) > 1 or (heads and steps[-1][0] != heads[0]):
+    parts = ["".join(part.split()) for part in re.split(r"\+(?!\d)", name)]  # a plus before a digit is that of 1e+3
+    steps = [_parse_step(part, name) for part in parts]
+    names = [step for step, _ in steps]
+    twice = next((step for step in names if names.count(step) > 1), None)
+    if twice:
+        raise InputError(f"'{twice}' stands twice in a method's name", found=name, remedy="Write it once.")
+    heads = [step for step in names if STEPS[step].kind in ("classifier", "network")]
+    if len(heads) > 1 or (heads and names[-1] != heads[0]):
         raise InputError(
             f"the method '{name}' has a classifier or network that is not its last step",
             expected="transforms and weightings first, then at most one of them",
@@ -172,11 +171,63 @@ def parse_method(name: str) -> Method:
         )
     if not heads:
         steps.append(("linear", None))
-    weightings = [step for step, _ in steps if STEPS[step].kind == "weighting"]
-    if weightings and steps[-1][0] in ("tradaboost", "few_only", "label_shift", "l2_sp", "network_self_training"):
+    _check_combination(name, names, steps[-1][0])
+    return Method("+".join(parts), tuple(steps))
+
+
+def _parse_step(part: str, name: str) -> tuple[str, float | None]:
+    step, colon, number = part.partition(":")
+    if step not in STEPS:
+        close = difflib.get_close_matches(step.lower(), STEPS, n=1)
         raise InputError(
-            f"'{steps[-1][0]}' weighs the source rows itself, or uses none",
-            found=name,
-            remedy=f"Leave out {weightings[0]}.",
+            f"there is no method '{step}'" + (f" (in '{name}')" if step != name else ""),
+            expected=f"one of {', '.join(STEPS)}, or several joined by +",
+            remedy=f"Did you mean {close[0]}?" if close else None,
         )
-    return Method(name, tuple(steps))
+    if not colon:
+        return step, None
+    setting, allowed = STEPS[step].setting, STEPS[step].allowed
+    if setting is None:
+        raise InputError(f"'{step}' has no number to set", found=part, remedy=f"Write {step}.")
+    value = float(number) + 0.0 if _NUMBER.fullmatch(number) else math.nan  # with + 0.0, -0 is 0
+    if not math.isfinite(value) or not _RANGES[allowed](value):
+        raise InputError(
+            f"the {setting} of '{step}' can't be '{number}'",
+            expected=f"{allowed}, such as {step}:{_number(setting_of(step, None))}",
+            found=part,
+        )
+    return step, value
+
+
+def _check_combination(name: str, names: list[str], head: str) -> None:
+    """Refuse steps of which one would undo or ignore another."""
+    weighting = next((step for step in names if STEPS[step].kind == "weighting"), None)
+    if weighting and head in _WITHOUT_WEIGHTS:
+        raise InputError(
+            f"'{head}' weighs the source rows itself, or uses none", found=name, remedy=f"Leave out {weighting}."
+        )
+    augmentation = next((step for step in names if step in ("easyadapt", "easyadapt_pp")), None)
+    if augmentation and head in ("pooled", "few_only", "tradaboost"):
+        raise InputError(
+            f"'{augmentation}' and '{head}' both add the target's few labelled rows",
+            found=name,
+            remedy=f"Leave out {augmentation} or {head}.",
+        )
+    if augmentation == "easyadapt_pp" and head == "label_shift":
+        raise InputError(
+            "'label_shift' weighs all rows of a class alike, and those that 'easyadapt_pp' adds count little",
+            found=name,
+            remedy="Write easyadapt, or leave out label_shift.",
+        )
+    transforms = [step for step in names if STEPS[step].kind == "transform"]
+    if "easyadapt_pp" in transforms[:-1]:
+        raise InputError(
+            "the rows that 'easyadapt_pp' adds belong to no domain, so that no transform can follow it",
+            found=name,
+            remedy=f"Write {'+'.join(step for step in transforms if step != 'easyadapt_pp')}+easyadapt_pp.",
+        )
+
+
+def _number(value: float) -> str:
+    """The shortest number that is read as the same one, without a plus sign, which would part two steps."""
+    return repr(value).removesuffix(".0").replace("e+", "e")

@@ -41,6 +41,7 @@ _ROW_NORM = 10.0
 network with a learning rate of 1e-3 would learn from them for hundreds of epochs."""
 _PREDICTION_BATCH = 256
 _NUM_PIVOTS = 200
+_PIVOTS_IN_AT_MOST = 0.5
 _SELF_TRAINING_ROUNDS = 4
 
 
@@ -108,7 +109,7 @@ def fit_network_system(
         epochs: passes over the source; the last one's weights are kept, so that no development data is needed.
         batch_size: source rows per step, and target rows.
         learning_rate: of AdamW.
-        weight_decay: of AdamW.
+        weight_decay: of AdamW; none where `l2_sp` fine-tunes, since it draws to 0 and not to the source's weights.
         seed: of the weights, the batches and the dropout.
         accelerator: device and precision.
 
@@ -116,11 +117,14 @@ def fit_network_system(
         The network, with what its training reports.
 
     Raises:
-        InputError: see `prepare_arrays`; pivots can't be found.
+        InputError: see `prepare_arrays` and `train_network`.
+        ValueError: the method is no network.
 
     Example:
         >>> system = fit_network_system(parse_method("dann:0.1"), arrays, seed=0)
     """
+    if not method.is_network:
+        raise ValueError(f"{method.name} is no network: train it with fit_array_system")
     prepared = prepare_arrays(method, arrays, seed=seed)
     lengths = _row_lengths(stack_rows(prepared.rows, prepared.target))
     scale = np.float32(_ROW_NORM / max(float(lengths.mean()), 1e-12))
@@ -153,7 +157,8 @@ def fit_network_system(
     assert isinstance(trained, BagOfWordsNetwork)
     weight = trained.hidden_weight.detach().numpy().T * scale  # (H, D')
     hidden, bias = undo_transforms(weight, trained.hidden_bias.detach().numpy(), prepared.transforms)
-    network = BagOfWordsNetwork(hidden.shape[1], arrays.num_labels, hidden_dim=hidden_dim, dropout=dropout)
+    with seeded(seed):  # its own weights are drawn for nothing, and nobody else's generator is to notice
+        network = BagOfWordsNetwork(hidden.shape[1], arrays.num_labels, hidden_dim=hidden_dim, dropout=dropout)
     state = {**trained.state_dict(), "hidden_weight": torch.tensor(hidden.T), "hidden_bias": torch.tensor(bias)}
     network.load_state_dict(state)
     return NetworkSystem(network.eval(), system.history, {**prepared.facts, **system.facts})
@@ -172,7 +177,7 @@ def train_network(
     seed: int,
     accelerator: Accelerator | None = None,
 ) -> NetworkSystem:
-    """Train one network by the method's last step.
+    """Train one network by the method's last step; those before it are not applied here.
 
     With an adaptation weight of 0 every method's network is that of ``network``, number for number.
 
@@ -183,7 +188,7 @@ def train_network(
         epochs: passes over the source; the last one's weights are kept.
         batch_size: source items per step, and target items.
         learning_rate: of AdamW.
-        weight_decay: of AdamW.
+        weight_decay: of AdamW; none where `l2_sp` fine-tunes.
         max_length: words read of a document, where items are word ids.
         seed: of the weights, the batches and the dropout.
         accelerator: device and precision.
@@ -192,15 +197,21 @@ def train_network(
         The network and its history.
 
     Raises:
-        InputError: the method can't be had on such items.
+        InputError: the method can't be had on such items: `l2_sp` without labelled target items, a class without
+            pivots, self-training with less than two items of a class.
+        ValueError: the method is no network.
     """
+    if not method.is_network:
+        raise ValueError(f"{method.name} is no network: train it with fit_array_system")
     head, value = method.steps[-1]
 
     def batches(part: Items, labels: np.ndarray | None, weights: np.ndarray | None = None) -> Any:
         return _make_batches(part, labels, weights, batch_size=batch_size, max_length=max_length, seed=seed)
 
-    def fit(model: nn.Module, step: Any, data: Any, *, rate: float = learning_rate) -> list[dict[str, Any]]:
-        optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=weight_decay)
+    def fit(
+        model: nn.Module, step: Any, data: Any, *, rate: float = learning_rate, decay: float = weight_decay
+    ) -> list[dict[str, Any]]:
+        optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=decay)
         return train(
             model, step, data, optimizer, epochs=epochs, seed=seed, accelerator=accelerator, description=method.name
         )
@@ -212,6 +223,11 @@ def train_network(
         data = _make_batches(part, None, None, batch_size=_PREDICTION_BATCH, max_length=max_length, seed=None)
         return np.asarray(network.probabilities(data), dtype=np.float64)
 
+    if head == "l2_sp" and items.few is None:
+        raise InputError(
+            f"'{method.name}' needs a few labelled reviews of the target",
+            remedy="Allow some with --target_labels 50, or leave this method out.",
+        )
     with seeded(seed):
         network = make_network()
     source = batches(items.source, items.labels, items.weights)
@@ -223,13 +239,18 @@ def train_network(
     if head == "l2_sp":
         history = fit(network, task_step, source)
         step = make_l2_sp_step(network.state_dict(), strength_shared=number, strength_new=0.0)
-        history += fit(network, step, batches(items.few, items.few_labels), rate=learning_rate / 3)
+        # Weight decay would draw to 0; the penalty draws to the source's weights in its place.
+        history += fit(network, step, batches(items.few, items.few_labels), rate=learning_rate / 3, decay=0.0)
         return NetworkSystem(network, _numbered(history), facts)
     if head == "network_self_training":
         return _self_train_network(number, make_network, items, seed, fit, task_step, batches, probabilities)
-    both = DomainBatches(source, batches(items.target, None))
+    # Shuffled by a seed of its own. By the source's, two domains of one size would be shuffled alike, and where the
+    # corpora list their documents by label each target batch would hold the labels of the source batch beside it.
+    target_seed = int(np.random.default_rng([seed, *b"target"]).integers(2**32))
+    target = _make_batches(items.target, None, None, batch_size=batch_size, max_length=max_length, seed=target_seed)
+    both = DomainBatches(source, target)
     if head == "pivot_tasks":
-        pivots = _pivots_by_class(items)
+        pivots = _pivots_by_class(items, max_length)
         facts["pivots_per_class"] = [len(ids) for ids in pivots]
         with seeded(seed):
             tasks = PivotTasks(network.feature_dim, len(pivots))
@@ -259,9 +280,21 @@ def _self_train_network(
     """`self_train` with a new network each round; the last kept round's network, its head set to the class priors."""
     random = np.random.default_rng(seed)
     num_source, num_target = len(items.labels), _num_items(items.target)
-    source_order, target_half = random.permutation(num_source), random.permutation(num_target) % 2
-    trained: list[tuple[Network, list[dict[str, Any]]]] = []
     weights = np.ones(num_source, dtype=np.float32) if items.weights is None else items.weights
+    counts = np.bincount(items.labels, minlength=items.num_labels)
+    masses = np.bincount(items.labels, weights, minlength=items.num_labels)
+    if counts.min() < 2 or not masses.all():
+        raise InputError(
+            "self-training lacks labelled reviews of a class",
+            expected=f"of each of the {items.num_labels} classes 2 or more that have weight",
+            found=f"by class {counts.tolist()}",
+            remedy="Leave the class out, or add reviews of it.",
+        )
+    priors = masses / masses.sum()
+    source_order, target_half = random.permutation(num_source), random.permutation(num_target) % 2
+    source_order = source_order[np.argsort(items.labels[source_order], kind="stable")]  # each class is cut in half
+    halves = [np.sort(source_order[half::2]) for half in (0, 1)]
+    trained: list[tuple[Network, list[dict[str, Any]]]] = []
 
     def trainer(source: np.ndarray, allowed: np.ndarray | None) -> Callable[..., np.ndarray]:
         def fit_round(rows: np.ndarray, pseudo_labels: np.ndarray, pseudo_weights: np.ndarray) -> np.ndarray:
@@ -280,18 +313,18 @@ def _self_train_network(
         return fit_round
 
     # How sure a network trained on one half of the source may be is told by the other half.
-    halves = [np.sort(source_order[half::2]) for half in (0, 1)]
-    with seeded(seed):
-        probe = make_network()
-    fit(probe, task_step, batches(_take(items.source, halves[0]), items.labels[halves[0]]))
-    held_out = probabilities(probe, _take(items.source, halves[1]))
-    priors = np.bincount(items.labels, minlength=items.num_labels) / num_source
+    held_out = np.zeros((num_source, items.num_labels))
+    for mine, other in (halves, halves[::-1]):
+        with seeded(seed):
+            probe = make_network()
+        fit(probe, task_step, batches(_take(items.source, mine), items.labels[mine], weights[mine]))
+        held_out[other] = probabilities(probe, _take(items.source, other))
     rounds = self_train(
         trainer(np.arange(num_source), None),
         class_priors=priors,
         num_rounds=_SELF_TRAINING_ROUNDS,
         final_share=final_share,
-        temperature=calibration_temperature(held_out, items.labels[halves[1]]),
+        temperature=calibration_temperature(held_out, items.labels, weights),
         replicas=[trainer(halves[half], target_half == half) for half in (0, 1)],
     )
     network, _ = trained[len(rounds) - 1]
@@ -308,9 +341,13 @@ def _self_train_network(
     return NetworkSystem(network, _numbered(kept), facts)
 
 
-def _pivots_by_class(items: DomainItems) -> list[list[int]]:
-    """Input ids of pivots, each given to the class among whose source documents it is most over-represented."""
-    source, target = _occurrences(items.source), _occurrences(items.target)
+def _pivots_by_class(items: DomainItems, max_length: int) -> list[list[int]]:
+    """Input ids of pivots, each given to the class among whose source documents it is most over-represented.
+
+    A class has its best ones, as many as half of the documents hold one of: of a hundred pivots every document holds
+    some, and a task whose answer is always yes teaches nothing.
+    """
+    source, target = _occurrences(items.source, max_length), _occurrences(items.target, max_length)
     width = max(source.shape[1], target.shape[1])
     source.resize(source.shape[0], width)
     target.resize(target.shape[0], width)
@@ -318,25 +355,34 @@ def _pivots_by_class(items: DomainItems) -> list[list[int]]:
     chosen = select_pivots(
         source, items.labels, target, num_pivots=_NUM_PIVOTS, min_documents=max(2, min(20, smallest // 50))
     )
-    shares = np.stack(
-        [np.asarray(source[items.labels == label][:, chosen].mean(axis=0)).ravel() for label in range(items.num_labels)]
+    in_source, in_target = source[:, chosen].toarray() > 0, target[:, chosen].toarray() > 0  # (documents, pivots)
+    shares = (
+        np.stack([in_source[items.labels == label].sum(axis=0) for label in range(items.num_labels)])
+        / np.maximum(np.bincount(items.labels, minlength=items.num_labels), 1)[:, None]
     )  # (classes, pivots)
     owner = shares.argmax(axis=0)
-    pivots = [[int(pivot) for pivot in chosen[owner == label]] for label in range(items.num_labels)]
+    pivots: list[list[int]] = []
+    for label in range(items.num_labels):
+        mine = np.flatnonzero((owner == label) & ~(in_source.all(axis=0) & in_target.all(axis=0)))
+        # The share of documents, averaged over the domains, that hold one of the first 1, 2, ... pivots.
+        held = [np.logical_or.accumulate(part[:, mine], axis=1).mean(axis=0) for part in (in_source, in_target)]
+        number = max(1, int(((held[0] + held[1]) / 2 <= _PIVOTS_IN_AT_MOST).sum()))
+        pivots.append([int(pivot) for pivot in chosen[mine[:number]]])
     if not all(pivots):
         raise InputError(
             "the auxiliary tasks lack pivots for a class",
-            expected="for each class a word that is common in both domains",
+            expected="for each class a word that is common in both domains, and not in every document",
             found=f"{len(chosen)} pivots, by class {[len(ids) for ids in pivots]}",
             remedy="Give more unlabelled reviews, or leave out pivot_tasks.",
         )
     return pivots
 
 
-def _occurrences(part: Items) -> sparse.csr_matrix:
+def _occurrences(part: Items, max_length: int) -> sparse.csr_matrix:
     """1 where a document holds an input id, (N, ids)."""
     if isinstance(part, list):
-        ids = [np.unique(document[document >= len(RESERVED)]) for document in part]
+        read = [np.asarray(document[:max_length], dtype=np.int64) for document in part]
+        ids = [np.unique(document[document >= len(RESERVED)]) for document in read]
         starts = np.concatenate([[0], np.cumsum([len(row) for row in ids])])
         columns = np.concatenate([np.zeros(0, dtype=np.int64), *ids])
         width = int(columns.max(initial=0)) + 1
@@ -346,7 +392,11 @@ def _occurrences(part: Items) -> sparse.csr_matrix:
             "pivots are words, and these features are no words",
             remedy="Leave out pivot_tasks, or use the features of n-grams alone.",
         )
-    return sparse.csr_matrix((np.ones_like(part.data), part.indices, part.indptr), shape=part.shape)
+    occurs = sparse.csr_matrix(part, copy=True)
+    occurs.sum_duplicates()
+    occurs.eliminate_zeros()
+    occurs.data[:] = 1
+    return occurs
 
 
 def _make_batches(

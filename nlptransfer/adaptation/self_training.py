@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from nlptransfer.adaptation.feature_arrays import FeatureArray, check_features, stack_rows
+from nlptransfer.errors import InputError
 
 Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(target rows (K,), their pseudo-labels (K,), their weights (K,)) -> probabilities of every target row (M, C).
@@ -74,7 +77,7 @@ def self_train(
         The rounds that were kept, the first without pseudo-labels.
 
     Raises:
-        ValueError: a setting is out of range, or there is one replica.
+        ValueError: a setting is out of range, there is one replica, or a prior is not above 0.
 
     References: Yarowsky 1995, https://aclanthology.org/P95-1026; class quotas: Zou et al. 2018 (CBST), section 4,
     https://arxiv.org/abs/1810.07911; agreement as a measure of error: Jiang et al. 2022,
@@ -82,10 +85,10 @@ def self_train(
 
     Compare with: `SelfTraining`, the same on arrays with a linear model.
     """
-    if num_rounds < 1 or not 0 < final_share <= 1 or temperature <= 0:
+    if num_rounds < 1 or not 0 < final_share <= 1 or not temperature > 0 or not 0 <= max_agreement_drop <= 1:
         raise ValueError(
-            f"num_rounds {num_rounds}, final_share {final_share}, temperature {temperature}: expected at least 1, "
-            "within (0, 1], above 0"
+            f"num_rounds {num_rounds}, final_share {final_share}, temperature {temperature}, max_agreement_drop "
+            f"{max_agreement_drop}: expected at least 1, within (0, 1], above 0, within [0, 1]"
         )
     if len(replicas) not in (0, 2):
         raise ValueError(f"the stop rule needs two replicas or none, got {len(replicas)}")
@@ -124,11 +127,10 @@ def choose_pseudo_labels(
         Rows (K,), labels (K,) and weights (K,) in 0..1.
 
     Raises:
-        ValueError: the priors are not C numbers that sum to 1.
+        ValueError: the priors are not C numbers from 0 on that sum to 1.
     """
     num_rows, num_labels = probabilities.shape
-    if len(class_priors) != num_labels or not np.isclose(np.sum(class_priors), 1):
-        raise ValueError(f"class_priors {class_priors}: expected {num_labels} numbers that sum to 1")
+    _check_priors(class_priors, num_labels)
     logs = np.log(np.maximum(probabilities, 1e-12))  # (rows, labels)
     others = np.stack([np.delete(logs, label, axis=1).max(axis=1) for label in range(num_labels)], axis=1)
     margins = logs - others
@@ -161,8 +163,11 @@ def match_priors(probabilities: np.ndarray, class_priors: np.ndarray) -> np.ndar
     Returns:
         (M, C), each row summing to 1.
 
-    Reference: Saerens, Latinne & Decaestecker 2002, eq. 2.4, https://doi.org/10.1162/089976602753284446, with the
-    priors given rather than estimated.
+    Raises:
+        ValueError: the priors are not C numbers above 0 that sum to 1.
+
+    Ours. Compare with Saerens, Latinne & Decaestecker 2002, eq. 2.4, https://doi.org/10.1162/089976602753284446, who
+    multiply each class by prior / training prior, after which the mean is the prior only if the model is calibrated.
     """
     offsets = prior_offsets(probabilities, class_priors)
     matched = np.maximum(probabilities, 1e-12) * np.exp(offsets)
@@ -175,27 +180,63 @@ def prior_offsets(probabilities: np.ndarray, class_priors: np.ndarray) -> np.nda
     Args:
         probabilities: (M, C).
         class_priors: (C,) above 0, summing to 1.
+
+    Raises:
+        ValueError: the priors are not C numbers above 0 that sum to 1.
     """
-    logs = np.log(np.maximum(probabilities, 1e-12))
-    offsets = np.zeros(len(class_priors))
-    for _ in range(200):  # each pass is a step of iterative scaling; a few suffice
-        shifted = np.exp(logs + offsets)
-        mean = (shifted / shifted.sum(axis=1, keepdims=True)).mean(axis=0)
-        step = np.log(class_priors) - np.log(mean)
-        offsets += step
-        if np.abs(step).max() < 1e-6:
-            break
-    return offsets - offsets.mean()
+    return _offsets_of_logs(np.log(np.maximum(probabilities, 1e-12)), np.asarray(class_priors, dtype=np.float64))
 
 
-def calibration_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
+def _offsets_of_logs(logs: np.ndarray, class_priors: np.ndarray) -> np.ndarray:
+    """`prior_offsets` of log probabilities (M, C), to each row of which any number may have been added."""
+    from scipy.optimize import minimize
+    from scipy.special import logsumexp, softmax
+
+    logs = np.asarray(logs, dtype=np.float64)  # in single precision the search would not come to its end
+    _check_priors(class_priors, logs.shape[1])
+    if not class_priors.all():
+        raise ValueError(f"class_priors {class_priors}: no offset makes a class's mean probability 0")
+
+    # Convex, and its gradient is the mean probabilities minus the priors. The first offset stays 0: the sum is free.
+    def loss(offsets: np.ndarray) -> float:
+        shifted = np.concatenate([[0.0], offsets])
+        return float(logsumexp(logs + shifted, axis=1).mean() - class_priors @ shifted)
+
+    def means(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shares = softmax(logs + np.concatenate([[0.0], offsets]), axis=1)[:, 1:]
+        return shares, shares.mean(axis=0)
+
+    def gradient(offsets: np.ndarray) -> np.ndarray:
+        return np.asarray(means(offsets)[1] - class_priors[1:])
+
+    def curvature(offsets: np.ndarray) -> np.ndarray:
+        shares, mean = means(offsets)
+        return np.asarray(np.diag(mean) - shares.T @ shares / len(shares))
+
+    # A trust region, for where answers are near 0 and 1 there is next to no curvature on the way.
+    found = minimize(
+        loss, np.zeros(len(class_priors) - 1), jac=gradient, hess=curvature, method="trust-exact",
+        options={"gtol": 1e-8, "maxiter": 1000},
+    ).x  # fmt: skip
+    offsets = np.concatenate([[0.0], found])
+    return np.asarray(offsets - offsets.mean())
+
+
+def _check_priors(class_priors: np.ndarray, num_labels: int) -> None:
+    priors = np.asarray(class_priors, dtype=np.float64)
+    if priors.shape != (num_labels,) or not (priors >= 0).all() or not np.isclose(priors.sum(), 1):
+        raise ValueError(f"class_priors {class_priors}: expected {num_labels} numbers from 0 on that sum to 1")
+
+
+def calibration_temperature(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The temperature T at which held-out predictions are as sure as they are right.
 
-    T minimises the mean of -ln q(label), where q is p^(1/T), normalised.
+    T minimises the weighted mean of -ln q(label), where q is p^(1/T), normalised.
 
     Args:
         probabilities: (N, C) of held-out source rows.
         labels: (N,) their labels.
+        weights: (N,) what each row counts; None weighs all alike.
 
     Returns:
         T, within 0.02..50; below 1 where the model is surer of the truth than it says.
@@ -210,7 +251,7 @@ def calibration_temperature(probabilities: np.ndarray, labels: np.ndarray) -> fl
 
     def loss(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
-        return float(np.mean(logsumexp(scale * logs, axis=1) - scale * right))
+        return float(np.average(logsumexp(scale * logs, axis=1) - scale * right, weights=weights))
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log((0.02, 50)), method="bounded").x))
 
@@ -227,7 +268,7 @@ class SelfTraining(ClassifierMixin, BaseEstimator):
             ``LogisticRegression()``.
         num_rounds: rounds with pseudo-labels.
         final_share: share of the target rows that carry one in the last round.
-        class_priors: (C,) expected in the target; None takes the source's.
+        class_priors: (C,) expected in the target, above 0; None takes the weighted source's.
         max_agreement_drop: of the stop rule; None does without it, in half the time.
         seed: of the halves that the replicas learn from, and of the calibration's folds.
 
@@ -263,10 +304,10 @@ class SelfTraining(ClassifierMixin, BaseEstimator):
 
     def fit(
         self,
-        features: Any,
+        features: FeatureArray,
         labels: np.ndarray,
         *,
-        target_features: Any,
+        target_features: FeatureArray,
         sample_weight: np.ndarray | None = None,
     ) -> SelfTraining:
         """Train in rounds.
@@ -281,25 +322,39 @@ class SelfTraining(ClassifierMixin, BaseEstimator):
             Itself.
 
         Raises:
-            ValueError: a setting is out of range, or there is one class only.
+            InputError: there is one class only, a class has a single row or no weight, or features are unusable (see
+                `check_features`).
+            ValueError: a setting is out of range, or rows, labels and weights differ in number.
         """
-        from sklearn.model_selection import StratifiedKFold, cross_val_predict
-
         estimator = LogisticRegression() if self.estimator is None else self.estimator
+        source_rows = check_features(features, "source features")
+        target_rows = check_features(target_features, "target features", num_columns=source_rows.shape[1])
         self.classes_, ids = np.unique(np.asarray(labels), return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("self-training needs at least two classes")
-        counts = np.bincount(ids)
         weights = np.ones(len(ids)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        priors = counts / counts.sum() if self.class_priors is None else np.asarray(self.class_priors)
-        folds = StratifiedKFold(max(2, min(5, int(counts.min()))), shuffle=True, random_state=self.seed)
-        held_out = cross_val_predict(clone(estimator), features, ids, cv=folds, method="predict_proba")
-        temperature = calibration_temperature(held_out, ids)
+        if not len(ids) == len(weights) == source_rows.shape[0]:
+            raise ValueError(f"there are {source_rows.shape[0]} rows, {len(ids)} labels and {len(weights)} weights")
+        counts, masses = np.bincount(ids), np.bincount(ids, weights)
+        if len(counts) < 2 or counts.min() < 2 or not masses.all():
+            raise InputError(
+                "self-training lacks rows of a class",
+                expected="at least 2 classes, and in each 2 rows or more that have weight",
+                found=", ".join(f"{n} of class {name}" for name, n in zip(self.classes_, counts, strict=True)),
+                remedy="Leave the class out, or add documents of it.",
+            )
+        priors = masses / masses.sum() if self.class_priors is None else np.asarray(self.class_priors, dtype=np.float64)
+        _check_priors(priors, len(counts))
+        folds = StratifiedKFold(min(5, int(counts.min())), shuffle=True, random_state=self.seed)
+        held_out = np.empty((len(ids), len(counts)))
+        # Not cross_val_predict: to import skada changes how scikit-learn passes weights on.
+        for seen, unseen in folds.split(np.zeros(len(ids)), ids):
+            fold = clone(estimator).fit(source_rows[seen], ids[seen], sample_weight=weights[seen])
+            held_out[unseen] = fold.predict_proba(source_rows[unseen])
+        temperature = calibration_temperature(held_out, ids, weights)
 
         fitted: list[Any] = []
         random = np.random.default_rng(self.seed)
         source_half = _halves(ids, random)
-        target_half = random.permutation(target_features.shape[0]) % 2
+        target_half = random.permutation(target_rows.shape[0]) % 2
 
         def trainer(source: np.ndarray, allowed: np.ndarray | None, keep: bool) -> Fit:
             def fit(rows: np.ndarray, pseudo_labels: np.ndarray, pseudo_weights: np.ndarray) -> np.ndarray:
@@ -307,13 +362,13 @@ class SelfTraining(ClassifierMixin, BaseEstimator):
                     mine = allowed[rows]
                     rows, pseudo_labels, pseudo_weights = rows[mine], pseudo_labels[mine], pseudo_weights[mine]
                 model = clone(estimator).fit(
-                    _stack(features[source], target_features[rows]),
+                    stack_rows(source_rows[source], target_rows[rows]),
                     np.concatenate([ids[source], pseudo_labels]),
                     sample_weight=np.concatenate([weights[source], pseudo_weights]),
                 )
                 if keep:
                     fitted.append(model)
-                return np.asarray(model.predict_proba(target_features))
+                return np.asarray(model.predict_proba(target_rows))
 
             return fit
 
@@ -331,16 +386,17 @@ class SelfTraining(ClassifierMixin, BaseEstimator):
         kept = fitted[: len(self.rounds_)]  # the round at which the rule stopped was fitted, too
         self.coef_ = np.mean([model.coef_ for model in kept], axis=0)
         self.intercept_ = np.mean([model.intercept_ for model in kept], axis=0)
-        offsets = prior_offsets(self.predict_proba(target_features), priors)
+        scores = self.decision_function(target_rows)
+        offsets = _offsets_of_logs(scores if scores.ndim == 2 else np.stack([0 * scores, scores], axis=1), priors)
         self.intercept_ = self.intercept_ + (offsets[1:] - offsets[:1] if len(offsets) == 2 else offsets)
         return self
 
-    def decision_function(self, features: Any) -> np.ndarray:
+    def decision_function(self, features: FeatureArray) -> np.ndarray:
         """The logits, (N, C), or with two classes the second one's log odds, (N,)."""
         scores = np.asarray(features @ self.coef_.T + self.intercept_)
         return scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def predict_proba(self, features: Any) -> np.ndarray:
+    def predict_proba(self, features: FeatureArray) -> np.ndarray:
         """(N, C) probabilities."""
         from scipy.special import expit, softmax
 
@@ -349,7 +405,7 @@ class SelfTraining(ClassifierMixin, BaseEstimator):
             return np.stack([expit(-scores), expit(scores)], axis=1)
         return np.asarray(softmax(scores, axis=1))
 
-    def predict(self, features: Any) -> np.ndarray:
+    def predict(self, features: FeatureArray) -> np.ndarray:
         """(N,) labels."""
         return np.asarray(self.classes_[self.predict_proba(features).argmax(axis=1)])
 
@@ -361,10 +417,3 @@ def _halves(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
         rows = random.permutation(np.flatnonzero(labels == label))
         halves[rows] = np.arange(len(rows)) % 2
     return halves
-
-
-def _stack(first: Any, second: Any) -> Any:
-    """Rows below rows, sparse where both are."""
-    if sparse.issparse(first):
-        return sparse.vstack([first, second], format="csr")
-    return np.concatenate([first, second])

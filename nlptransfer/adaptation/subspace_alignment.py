@@ -103,13 +103,19 @@ class SubspaceAlignment(BaseEstimator):
         """
         check_domain(domain)
         rows = check_features(features, f"{domain} features", num_columns=self.n_features_in_)
-        dense = rows if self._svd is None else self._svd.transform(rows)
+        if self._svd is not None:
+            dense = self._svd.transform(rows)
+        else:
+            dense = rows.toarray() if sparse.issparse(rows) else rows
         of_domain = np.full(dense.shape[0], 1 if domain == "source" else -2)
         projected = self._adapter.transform(dense, sample_domain=of_domain, allow_source=True)
         return np.asarray(projected).astype(rows.dtype, copy=False)
 
 
 def _skada_adapter(num_components: int, seed: int) -> Any:
+    import sklearn
+
+    before = sklearn.get_config()
     try:
         from skada import SubspaceAlignmentAdapter
     except ImportError as error:
@@ -117,4 +123,7 @@ def _skada_adapter(num_components: int, seed: int) -> Any:
             "subspace alignment needs skada, which is not installed",
             remedy='Install it with: pip install "nlptransfer[adaptation]"',
         ) from error
+    finally:
+        # To import skada switches on metadata routing for all of scikit-learn, under which others' code fails.
+        sklearn.set_config(**before)
     return SubspaceAlignmentAdapter(n_components=num_components, random_state=seed)

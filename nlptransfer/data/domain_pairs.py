@@ -100,6 +100,8 @@ def assemble_domain_pair(
 
     Target without any label: there is no test, and a warning says that no verdict can be given.
 
+    The unlabelled target comes in a random order, since corpora often list one class after the other.
+
     Reviews are drawn in proportion to the classes, and from one seed the first 10 are among the first 50. A review
     that stands in the test a second time is never drawn. Other splits (``dev``, the source's ``test``) are not used.
 
@@ -149,6 +151,8 @@ def assemble_domain_pair(
             else "Add unlabelled reviews; or delete those without a label, and the test texts serve instead.",
         )
 
+    # Corpora often list one class after the other: the order of rows without labels must not tell them.
+    unlabelled = unlabelled.select(np.random.default_rng(seed).permutation(len(unlabelled)))
     keys, test_keys = labelled.keys(), test.keys()
     in_test, earlier = np.isin(keys, test_keys), repeats_earlier(keys)
     if len(test) and np.isin(test_keys, keys).all():

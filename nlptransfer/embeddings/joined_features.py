@@ -42,7 +42,8 @@ class JoinedFeatures:
 
     def transform(self, documents: Sequence[Document]) -> sparse.csr_matrix | np.ndarray:
         """(documents, D) float32: CSR if any part's are, else dense. Rows of zeros stay zeros."""
-        blocks = [normalize(part.transform(documents)) for part in self.parts]
+        rows = [part.transform(documents) for part in self.parts]
+        blocks = [normalize(block) if block.shape[0] else block for block in rows]  # scikit-learn refuses no rows
         if not any(sparse.issparse(block) for block in blocks):
             return np.concatenate(blocks, axis=1).astype(np.float32)
         joined = sparse.hstack([sparse.csr_matrix(block) for block in blocks], format="csr", dtype=np.float32)

@@ -1,9 +1,11 @@
 """Intervals and tests for a mean over pairs of domains, with the pair as the unit.
 
 What is asked is whether a method would help on *another pair*. Seeds of one pair are no independent evidence of that,
-nor are its thousands of documents: a gain counts once for each pair. Pairs are not wholly independent either: those
-with the same target share a test set, and those with the same source share labelled data. Twelve pairs of four
-domains hold less evidence than twelve pairs of twenty-four, and the numbers here don't know it.
+nor are its thousands of documents: a gain counts once for each pair. Pairs are not independent either: those with the
+same target share a test set, and those with the same source share labelled data. The numbers here don't know it. In a
+simulation of all twelve pairs of four domains without any true gain, gains that vary by source, by target and by pair
+alike were called more than chance in 21 % of the cases at a nominal 5 %, and in 5 % where they vary by pair alone. So
+read them as evidence about these pairs, and weaker evidence about other domains than the p-value says.
 """
 
 from __future__ import annotations
@@ -95,8 +97,9 @@ def over_pairs_interval(
     (1 - confidence) / 2 quantiles on both sides. Documents are drawn outright, as counts of the ways in which they
     came out (`document_significance`), not by a normal approximation.
 
-    The spread between pairs that is seen holds that of seeds and documents already, and drawing these again adds it
-    once more: the interval is a little too wide rather than too narrow.
+    With few pairs the interval is too narrow, as bootstrap intervals of few units are: where gains vary between pairs,
+    one of nominally 95 % held the truth in 82 % of simulated cases with two pairs, 85 % with three, 92 % with six and
+    93 % with twelve.
 
     Args:
         metric: one of `nlptransfer.evaluation.metrics.DOCUMENT_METRICS`.

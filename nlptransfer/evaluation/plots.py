@@ -244,6 +244,52 @@ def plot_gain_heat_map(verdicts: Sequence[Verdict]) -> Figure:
     return figure
 
 
+def plot_label_curve(scores: Sequence[Score], *, levels: Sequence[str] = ()) -> Figure:
+    """What a few labels of the target are worth: each method's accuracy by the number of labels it had, with intervals.
+
+    Args:
+        scores: means over the seeds, by one metric on one split and pair. A system called ``method@50`` is the method
+            with 50 labels; others are left out, but for `levels`.
+        levels: systems that have no such number, drawn as horizontal lines: what is to be had without, and at best.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: no system has a number of labels.
+    """
+    curves: dict[str, dict[int, Score]] = {}
+    for score in scores:
+        method, mark, number = score.system.rpartition("@")
+        if mark:
+            curves.setdefault(method, {})[int(number)] = score
+    if not curves:
+        raise ValueError("a label curve needs systems called method@number")
+    figure = _figure(7.2, 4.4)
+    axes = figure.add_subplot()
+    for place, (method, points_of) in enumerate(curves.items()):
+        colour, marker = _look(place)
+        numbers = sorted(points_of)
+        own = [points_of[number] for number in numbers]
+        # A little aside for each method, so that their intervals do not cover each other.
+        at = [number * 1.03 ** (place - (len(curves) - 1) / 2) for number in numbers]
+        values = np.array([(score.value, score.value - score.low, score.high - score.value) for score in own]).T * 100
+        axes.errorbar(at, values[0], values[1:], color=colour, marker=marker, markersize=4, label=_literal(method))
+    shown = [score for name in levels for score in scores if score.system == name]
+    for score, style in zip(shown, ("--", ":", "-.", (0, (1, 3))), strict=False):
+        axes.axhline(score.value * 100, color="#333333", linewidth=1, linestyle=style, label=_literal(score.system))
+    ticks = sorted({number for own in curves.values() for number in own})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [str(number) for number in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("labelled target documents")
+    metric = next(iter(next(iter(curves.values())).values())).metric
+    axes.set_ylabel(f"{METRIC_NAMES.get(metric, metric)}, %")
+    _quiet(axes)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
 def plot_domains(
     before: tuple[ArrayLike, ArrayLike],
     after: tuple[ArrayLike, ArrayLike],

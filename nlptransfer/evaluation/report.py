@@ -216,7 +216,8 @@ def print_report(
             if score.pair == ALL_PAIRS:
                 single = [other for other in means if _key(other) == _key(score) and other is not score]
                 each = ", ".join(f"{other.pair} {percent(other.value)}" for other in single)
-                line += f", mean of {len(single)} pairs: {each}"
+                # Of more pairs nobody finds a number in such a line: the report has the table.
+                line += f", mean of {len(single)} pairs" + (f": {each}" if len(single) <= 6 else "")
             elif score.pair is not None:
                 line += f", {score.pair}"
             lines.append(line)
@@ -290,9 +291,9 @@ def _verdict_section(
     about = (
         "Gain: mean over the pairs of the mean over the seeds, of the system less that of its baseline. Interval: "
         "hierarchical bootstrap over pairs, seeds and test documents; p: sign-flip permutation test over the pairs, "
-        "two-sided. The unit is the pair of domains: seeds of one pair are no independent evidence, and pairs that "
-        "share a test set or labelled data are not wholly independent either. Fewer than six pairs can give no p "
-        "below 0.05."
+        "two-sided. The unit is the pair of domains: seeds of one pair are no independent evidence. Pairs that share a "
+        "test set or labelled data are not independent either, and p does not know it: it is evidence about these "
+        "pairs, and weaker evidence about other domains. Fewer than six pairs can give no p below 0.05."
         if over_pairs
         else "Gain: mean over the seeds of the system less that of its baseline. Interval: paired "
         f"bootstrap over test {item}s; p: paired permutation test over test {item}s, two-sided. Both are about "

@@ -34,7 +34,7 @@ from nlptransfer.evaluation.predictions import (
 from nlptransfer.evaluation.verdict import Score, Verdict
 from nlptransfer.files import write_json, write_text
 
-_SYSTEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # safe as a file name everywhere
+_SYSTEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@-]*")  # safe as a file name everywhere
 _MAY_DIFFER = "output_dir"  # of a run folder that was moved, or is named another way
 _REPEAT = "Finish the run with --resume, or repeat it into another --output_dir."
 _METRICS_FIELDS = {"recipe": str, "version": str, "signature": dict, "scores": list, "verdicts": list, "seconds": dict}
@@ -89,7 +89,7 @@ class RunFolder:
         """
         for system, parts in by_system(predictions).items():
             if not _SYSTEM_NAME.fullmatch(system):
-                raise ValueError(f"system name {system!r} can't be a file name: use letters, digits and . _ + -")
+                raise ValueError(f"system name {system!r} can't be a file name: use letters, digits and . _ + = @ -")
             if any(part.gold is None for part in parts):
                 raise ValueError(f"gold labels of {system} are withheld: a finished run holds them")
             write_predictions(self.path / "predictions" / f"{system}.jsonl", parts)

@@ -7,17 +7,25 @@ closed. With --pairs all every ordered pair of the domains is run, and each meth
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import re
 import shutil
+import signal
+import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from importlib.util import find_spec
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nlptransfer.adaptation.method_names import parse_method
+from nlptransfer.adaptation.method_names import STEPS, parse_method
 from nlptransfer.errors import InputError
 from nlptransfer.recipes.domain_systems import (
     REFERENCE,
@@ -27,6 +35,7 @@ from nlptransfer.recipes.domain_systems import (
     list_systems,
     load_pair,
     read_diagnosis,
+    read_failure,
     seeds_of,
     train_pair,
 )
@@ -40,9 +49,13 @@ if TYPE_CHECKING:
     from nlptransfer.evaluation.verdict import Score, Verdict
     from nlptransfer.experiments import Cell
 
+    Cells = dict[tuple[str, str, int], Cell[DocumentPredictions]]
+    """By pair, system and seed."""
+
 USUAL = ("amazon:books", "amazon:dvd")
 STAND_IN = ("synthetic-reviews:source", "synthetic-reviews:target")
 CHOICE = "label_free_choice"
+CHOICE_BY_MEAN = "label_free_choice_by_mean"
 ORACLE = "oracle_choice"
 QUESTION = "Labels in one domain, unlabelled reviews in another: what can be carried over, by which method?"
 
@@ -136,10 +149,22 @@ class Settings(RunSettings):
         once = ("methods", "features", "target_labels")
         check_values(self, once, lambda names: len(set(names)) == len(names) > 0, expected="each at most once")
         for name in self.methods:
-            if parse_method(name).needs_target_labels and not any(self.target_labels):
+            method = parse_method(name)
+            if method.needs_target_labels and not any(self.target_labels):
                 raise InputError(
                     f"'{name}' needs a few labelled reviews of the target, and none are allowed",
                     remedy="Allow some with --target_labels 50, or leave this method out.",
+                )
+            if method.is_network and self.network == "recurrent" and len(method.steps) > 1:
+                before = ", ".join(step for step, _ in method.steps if STEPS[step].kind != "network")
+                raise InputError(
+                    f"'{name}' can't be had with --network recurrent, which reads words and not features",
+                    remedy=f"Leave out {before}, or use --network bag_of_words.",
+                )
+            if any(step == "subspace_alignment" for step, _ in method.steps) and find_spec("skada") is None:
+                raise InputError(
+                    f"'{name}' needs skada, which is not installed",
+                    remedy='Install it with: pip install "nlptransfer[adaptation]"',
                 )
         if "encoder" in self.features and self.encoder is None:
             raise InputError("--features encoder needs an encoder", remedy="Name its folder with --encoder.")
@@ -150,7 +175,15 @@ class Settings(RunSettings):
 
 
 def run(settings: Settings) -> None:
-    """Train every system on every pair, then open the target's labels once, compare and report."""
+    """Train every system on every pair, then open the target's labels once, compare and report.
+
+    Args:
+        settings: the recipe's.
+
+    Raises:
+        InputError: there are no such data, or nothing can be made of them; or, when all else is done and reported,
+            some method could not be trained.
+    """
     from nlptransfer.evaluation.choices import choice_rows, chosen_predictions, oracle_choice
     from nlptransfer.evaluation.document_predictions import with_gold
     from nlptransfer.evaluation.over_pairs import compare_over_pairs, score_over_pairs
@@ -159,19 +192,21 @@ def run(settings: Settings) -> None:
     from nlptransfer.recipes.finishing import finish_run
 
     started = time.perf_counter()
+    # How many processes share the work changes no result: a run may go on with another number.
+    kept = {name: value for name, value in settings_to_dict(settings).items() if name != "processes"}
     if not settings.dry_run:
-        check_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
+        check_run_folder(settings.output_dir, settings=kept, resume=settings.resume)
 
     # 1. The pairs. Of the target only texts are seen until everything is trained.
     names, warnings = find_pairs(settings)
     loaded = {name: load_pair(settings, *ends) for name, ends in names.items()}
-    for pair in loaded.values():
-        warnings += [warning for warning in pair.warnings if warning not in warnings]
+    check_documents(settings, loaded)
+    warnings += warnings_of(loaded)
     systems = list_systems(settings)
     if settings.dry_run:
         print_plan(settings, loaded, systems, warnings)
         return
-    folder = open_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
+    folder = open_run_folder(settings.output_dir, settings=kept, resume=settings.resume)
     for warning in warnings:
         print(f"Warning: {warning}", flush=True)
     if (settings.output_dir / "metrics.json").exists():
@@ -180,15 +215,24 @@ def run(settings: Settings) -> None:
 
     # 2. Every system under every seed, on every pair. A cell that an earlier try has kept is not run again.
     train_pairs(settings, names)
-    cells = read_cells(settings, names, loaded, systems)
+    cells, failures = read_cells(settings, names, loaded, systems)
+    warnings += [f"{system} could not be trained on {name}: {why}" for (name, system), why in failures.items()]
     predictions = [part for cell in cells.values() for part in cell.predictions]
     history = [row for cell in cells.values() for row in cell.history]
     seconds = {f"{pair}, {system}, seed {seed}": cell.seconds for (pair, system, seed), cell in cells.items()}
     signature = {**describe_run(settings, systems), "pairs": {}}
 
-    # 3. What would be chosen without target labels: on each pair the method with the best label-free score.
-    choice = {name: choose_method(cells, name, settings) for name in names}
-    predictions += chosen_predictions(predictions, choice, name=CHOICE)
+    # 3. What would be chosen without target labels: on each pair the method with the best label-free score there, and
+    # the one with the best mean over all pairs that know no label of this target; chance moves a mean less.
+    choice = {name: choose_method(cells, [name], settings) for name in names}
+    choices = {CHOICE: choice}
+    if len(names) > 1:
+        choices[CHOICE_BY_MEAN] = {
+            name: choose_method(cells, without_labels_of(names, name), settings) for name in names
+        }
+    trained = list(predictions)
+    for label, chosen in choices.items():
+        predictions += chosen_predictions(trained, chosen, name=label)
 
     # 4. The target's labels are opened, once, to score.
     scored = {name: pair for name, pair in loaded.items() if pair.test_labels is not None}
@@ -197,7 +241,7 @@ def run(settings: Settings) -> None:
         assert pair.test_labels is not None
         gold[name] = [pair.label_names[label] for label in pair.test_labels.open()]
     predictions = [with_gold(part, gold[part.pair or ""]) for part in predictions if part.pair in gold]
-    signature["pairs"] = {name: pair.signature for name, pair in loaded.items()}
+    signature["pairs"] = {name: sign_pair(name, pair, cells) for name, pair in loaded.items()}
     scores: list[Score] = []
     verdicts: list[Verdict] = []
     if predictions:
@@ -205,13 +249,13 @@ def run(settings: Settings) -> None:
         predictions += chosen_predictions(predictions, oracle, name=ORACLE)
         resamples = 9_999 if len(scored) == 1 else 1_999
         scores = score_predictions(predictions, metrics=("accuracy", "macro_f1"), num_resamples=resamples, seed=0)
-        scores += score_over_pairs(predictions, seed=0)
+        scores += score_over_pairs(on_every_pair(predictions), seed=0)
 
         # 5. A verdict on each system against source-only of its own kind, networks against networks.
         for baseline, group in by_baseline(predictions, systems):
             comparing: dict[str, Any] = {"reference": REFERENCE if settings.reference else None, "seed": 0}
             verdicts += compare_with_baseline(group, baseline, num_resamples=resamples, **comparing)
-            verdicts += compare_over_pairs(group, baseline, **comparing)
+            verdicts += compare_over_pairs(on_every_pair(group), baseline, **comparing)
         verdicts = [verdict for verdict in verdicts if verdict.system not in (REFERENCE, *SOURCE_ONLY.values())]
 
     # 6. Models, tables, pictures, report.
@@ -228,13 +272,20 @@ def run(settings: Settings) -> None:
         predictions=predictions,
         history=history,
         tables=make_tables(settings, names, cells, gold, loaded, choice_rows(scores, choice, oracle) if gold else []),
-        figures=make_figures(settings, names, systems),
+        figures=make_figures(settings, names, systems, scores),
         seconds={**seconds, "total": time.perf_counter() - started},
         warnings=warnings,
         notes=describe_choice(settings, choice, bool(gold)),
         reference=REFERENCE if settings.reference else None,
         not_usable=(ORACLE,),
     )
+    if failures:
+        (name, system), why = next(iter(failures.items()))
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise InputError(
+            f"the run is complete, but {system} could not be trained on {name}{more}: {why.rstrip('.')}",
+            remedy="The report tells of all others.",
+        )
 
 
 def find_pairs(settings: Settings) -> tuple[dict[str, tuple[str, str]], list[str]]:
@@ -265,6 +316,37 @@ def find_pairs(settings: Settings) -> tuple[dict[str, tuple[str, str]], list[str
     return names, warnings
 
 
+def check_documents(settings: Settings, loaded: Mapping[str, DomainPair]) -> None:
+    """Refuse, before anything is trained, what can't be made of the documents or of what was named to read them."""
+    words_only = [f"--features {name}" for name in settings.features if name != "ngrams"]
+    if settings.network == "recurrent" and any(parse_method(name).is_network for name in settings.methods):
+        words_only.append("--network recurrent")
+    for name, pair in loaded.items():
+        if words_only and "text" not in pair.source_labelled.column_names:
+            raise InputError(
+                f"{words_only[0]} reads texts, and these corpora hold counted terms only",
+                where=name,
+                remedy="Use --features ngrams and --network bag_of_words, or corpora with texts, such as amazon:books.",
+            )
+    if settings.encoder is not None and "encoder" in settings.features:
+        from nlptransfer.embeddings.find_encoder import find_encoder
+
+        find_encoder(settings.encoder)
+
+
+def warnings_of(loaded: Mapping[str, DomainPair]) -> list[str]:
+    """What every reader must see of the data; what differs from pair to pair in names and numbers only, once."""
+    alike: dict[str, list[str]] = {}
+    for name, pair in loaded.items():
+        for warning in pair.warnings:
+            kind = re.sub(r"\d[\d,]*", "", warning.replace(pair.target, ""))
+            alike.setdefault(kind, []).append(warning if len(loaded) == 1 else f"{name}: {warning}")
+    return [
+        own[0] + (f" So it is, with other numbers, on {len(own) - 1} more pairs." if len(own) > 1 else "")
+        for own in alike.values()
+    ]
+
+
 def num_processes(settings: Settings, num_pairs: int) -> int:
     """As many as there are cores and pairs, unless told otherwise; a GPU is not shared."""
     if settings.processes:
@@ -284,22 +366,39 @@ def train_pairs(settings: Settings, names: Mapping[str, tuple[str, str]]) -> Non
             train_pair(settings, source, target, name, tell=_tell)
         return
     # Fresh processes: a forked one would inherit the threads of torch half-way through.
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=one_thread) as pool:
-        waiting = {pool.submit(train_pair, settings, *ends, name, _tell): name for name, ends in names.items()}
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin_process) as pool:
+        waiting = [pool.submit(train_pair, settings, *ends, name, _tell) for name, ends in names.items()]
         try:
             for done in as_completed(waiting):
                 done.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a process that trained a pair was ended from outside, perhaps for want of memory",
+                remedy="What was finished is kept: go on with --resume --processes 1.",
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # after an error the other pairs need not begin
 
 
-def one_thread() -> None:
-    """Several processes on all cores are faster than several that fight for all of them."""
+def begin_process() -> None:
+    """Make of a fresh process one of several: one thread, no bars or tracebacks among the others' lines."""
     import threadpoolctl
     import torch
 
+    # Several processes on all cores are faster than several that fight for all of them.
     torch.set_num_threads(1)
     threadpoolctl.threadpool_limits(1)
+    sys.stderr = io.StringIO()  # errors come back to the first process
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Else a killed run would train on, and write where the resumed one does."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _tell(line: str) -> None:
@@ -311,20 +410,48 @@ def read_cells(
     names: Mapping[str, tuple[str, str]],
     loaded: Mapping[str, DomainPair],
     systems: Sequence[System],
-) -> dict[tuple[str, str, int], Cell[DocumentPredictions]]:
-    """The kept cells by pair, system and seed."""
+) -> tuple[Cells, dict[tuple[str, str], str]]:
+    """The kept cells; and, by pair and system, why a system could not be trained, under one seed at least.
+
+    A system that failed under some of its seeds is left out on that pair: the others would be a choice of seeds.
+    """
     from nlptransfer.experiments import cell_folder, run_cell
 
     def missing(folder: Path) -> Any:
         raise RuntimeError(f"{folder} was to be trained, and was not")
 
-    return {
-        (name, system.name, seed): run_cell(cell_folder(settings.output_dir, system.name, seed, pair=name), missing)
-        for name in names
-        for system in systems
-        if system.method is not None or can_train_reference(loaded[name])
-        for seed in seeds_of(system, settings)
-    }
+    cells: Cells = {}
+    failures: dict[tuple[str, str], str] = {}
+    for name in names:
+        for system in systems:
+            if system.method is None and not can_train_reference(loaded[name]):
+                continue
+            seeds = seeds_of(system, settings)
+            folders = {seed: cell_folder(settings.output_dir, system.name, seed, pair=name) for seed in seeds}
+            reasons = [reason for folder in folders.values() if (reason := read_failure(folder)) is not None]
+            if reasons:
+                failures[name, system.name] = reasons[0]
+                continue
+            cells |= {(name, system.name, seed): run_cell(folder, missing) for seed, folder in folders.items()}
+    return cells, failures
+
+
+def sign_pair(name: str, pair: DomainPair, cells: Cells) -> dict[str, Any]:
+    """The pair's signature, with the openings for the reference, which was trained elsewhere."""
+    signature = pair.signature
+    if signature["test_labels_opened"] is not None:
+        opened = sum(bool(cell.facts.get("opened_test_labels")) for (own, _, _), cell in cells.items() if own == name)
+        signature["test_labels_opened"]["reference"] = opened
+    return signature
+
+
+def on_every_pair(predictions: Sequence[DocumentPredictions]) -> list[DocumentPredictions]:
+    """Those of the systems that were trained on every pair: only they have a mean over the pairs."""
+    pairs = {part.pair for part in predictions}
+    found: dict[str, set[str | None]] = {}
+    for part in predictions:
+        found.setdefault(part.system, set()).add(part.pair)
+    return [part for part in predictions if found[part.system] == pairs]
 
 
 def contenders(systems: Sequence[System]) -> list[str]:
@@ -332,15 +459,19 @@ def contenders(systems: Sequence[System]) -> list[str]:
     return [system.name for system in systems if system.method is not None and not system.method.needs_target_labels]
 
 
-def choose_method(cells: Mapping[tuple[str, str, int], Cell[Any]], pair: str, settings: Settings) -> str:
-    """The system with the best label-free score on a pair."""
-    seed = settings.seeds[0]
-    scored = {
-        system: cell.facts["label_free_score"]
-        for (name, system, own), cell in cells.items()
-        if (name, own) == (pair, seed) and "label_free_score" in cell.facts
-    }
-    return max(scored, key=lambda system: float(scored[system]))
+def without_labels_of(names: Mapping[str, tuple[str, str]], name: str) -> list[str]:
+    """The pairs whose label-free score has seen no label of this pair's target, which is the source of other pairs."""
+    return [other for other, (source, _) in names.items() if source != names[name][1]]
+
+
+def choose_method(cells: Cells, pairs: Collection[str], settings: Settings) -> str:
+    """Of the systems that have a label-free score on each of the pairs, the one with the best mean."""
+    scores: dict[str, list[float]] = {}
+    for (name, system, seed), cell in cells.items():
+        if name in pairs and seed == settings.seeds[0] and "label_free_score" in cell.facts:
+            scores.setdefault(system, []).append(float(cell.facts["label_free_score"]))
+    means = {system: sum(own) / len(own) for system, own in scores.items() if len(own) == len(pairs)}
+    return max(means, key=lambda system: means[system])
 
 
 def by_baseline(
@@ -376,7 +507,7 @@ def describe_run(settings: Settings, systems: Sequence[System]) -> dict[str, Any
 def make_tables(
     settings: Settings,
     names: Mapping[str, tuple[str, str]],
-    cells: Mapping[tuple[str, str, int], Cell[Any]],
+    cells: Cells,
     gold: Mapping[str, Sequence[str]],
     loaded: Mapping[str, DomainPair],
     choices: Sequence[Mapping[str, Any]],
@@ -397,7 +528,7 @@ def make_tables(
             **{
                 key: value if not isinstance(value, list) else ", ".join(map(str, value))
                 for key, value in cell.facts.items()
-                if key not in ("chosen", "label_free_score", "candidates")
+                if key not in ("chosen", "label_free_score", "candidates", "warnings")
             },
         }
         for (pair, system, own), cell in cells.items()
@@ -415,6 +546,18 @@ def make_tables(
             "Proxy A-distance: 0 alike, 2 told apart without error. A smaller distance is no law of a better transfer.",
         ),
         Table("What the methods report of themselves (first seed)", reports),
+        Table(
+            "Warnings of the methods",
+            [
+                {"pair": pair, "system": system, "seed": own, "warning": text}
+                for (pair, system, own), cell in cells.items()
+                for text in cell.facts.get("warnings", ())
+            ],
+        ),
+        Table(
+            "Warnings about the data",
+            [{"pair": name, "warning": text} for name, pair in loaded.items() for text in pair.warnings],
+        ),
     ]
     if numbers := number_rows(cells, gold, loaded, seed):
         tables.insert(1, Table("Numbers chosen without target labels, and by an oracle", numbers))
@@ -426,7 +569,7 @@ def make_tables(
 
 
 def number_rows(
-    cells: Mapping[tuple[str, str, int], Cell[Any]],
+    cells: Cells,
     gold: Mapping[str, Sequence[str]],
     loaded: Mapping[str, DomainPair],
     seed: int,
@@ -459,15 +602,20 @@ def number_rows(
 
 
 def make_figures(
-    settings: Settings, names: Mapping[str, tuple[str, str]], systems: Sequence[System]
+    settings: Settings, names: Mapping[str, tuple[str, str]], systems: Sequence[System], scores: Sequence[Score]
 ) -> dict[str, tuple[str, Any]]:
-    """Pictures of both domains before and after each representation that was learnt; of a grid, of its first pair."""
-    import json
-
-    from nlptransfer.evaluation.plots import plot_domains
+    """What labelled target reviews are worth, where several numbers were asked for; and both domains before and after
+    each representation that was learnt, of a grid those of its first pair."""
+    from nlptransfer.evaluation.document_predictions import ALL_PAIRS
+    from nlptransfer.evaluation.plots import plot_domains, plot_label_curve
     from nlptransfer.experiments import cell_folder
 
-    figures = {}
+    figures: dict[str, tuple[str, Any]] = {}
+    pair = ALL_PAIRS if len(names) > 1 else next(iter(names))
+    means = [own for own in scores if (own.pair, own.metric, own.seed) == (pair, "accuracy", None)]
+    if any("@" in own.system for own in means):
+        curve = plot_label_curve(means, levels=(*SOURCE_ONLY.values(), REFERENCE))
+        figures["label_curve.png"] = ("What a few labelled target reviews are worth; bars: intervals.", curve)
     name = next(iter(names))
     for system in systems:
         path = cell_folder(settings.output_dir, system.name, settings.seeds[0], pair=name) / "picture.json"
@@ -534,8 +682,13 @@ def describe_choice(settings: Settings, choice: Mapping[str, str], has_labels: b
     notes = [
         f"Chosen without target labels, by {by}: " + ", ".join(f"{s} on {name}" for name, s in choice.items()) + "."
     ]
+    if len(choice) > 1:
+        notes.append("The model chosen on each pair is in the folder `models`.")
     if not has_labels:
-        notes.append("The target has no labels, so there is no score and no verdict; the model and its choice stand.")
+        notes.append(
+            "The target has no labels, so there is no score and no verdict. The model was trained all the same: "
+            f"`nlptransfer predict --model {settings.output_dir / 'model'} --input FILE --output FILE` labels reviews."
+        )
     return notes
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlptransfer.adaptation.method_names import STEPS, Method, parse_method
+from nlptransfer.adaptation.method_names import Method, parse_method
+from nlptransfer.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,7 @@ SOURCE_ONLY = {"linear": "source_only", "network": "source_only_network"}
 FOLDS = 5
 HOLDOUT = 0.2
 PICTURE_ROWS = 300
+FAILED = "failed.json"
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ def seeds_of(system: System, settings: Settings) -> tuple[int, ...]:
 def train_pair(settings: Settings, source: str, target: str, name: str, tell: Callable[[str], Any] = print) -> None:
     """Train every system of one pair and keep each as a cell; cells that are there are left as they are.
 
-    Target test labels are not opened here, but for the reference, which has no other labels to learn from.
+    Target test labels are not opened here, but for the reference where it has no other labels to learn from. A method
+    that these data are too few for, say, leaves word of it (`read_failure`), and the others go on.
 
     Args:
         settings: the recipe's.
@@ -133,8 +137,12 @@ def train_pair(settings: Settings, source: str, target: str, name: str, tell: Ca
         target: the target's name.
         name: the pair's.
         tell: called with a line after each cell.
+
+    Raises:
+        InputError: no features can be made, or source-only can't be trained, so that nothing could be compared.
     """
     from nlptransfer.experiments import cell_folder, run_cell
+    from nlptransfer.files import write_json
 
     cells = [
         (system, seed, cell_folder(settings.output_dir, system.name, seed, pair=name))
@@ -148,19 +156,32 @@ def train_pair(settings: Settings, source: str, target: str, name: str, tell: Ca
     pairs = {number: load_pair(settings, source, target, number) for number in few}
     data = make_pair_data(settings, pairs[0], name)
     chosen: dict[str, Method] = {}
-    for system, seed, folder in cells:
+    for number, (system, seed, folder) in enumerate(cells, start=1):
         if system.method is None and not can_train_reference(pairs[0]):
             continue
         done = (folder / "cell.json").exists()
-        cell = run_cell(
-            folder, partial(train_cell, settings, data, system, seed, pairs[system.num_few], chosen.get(system.name))
-        )
+        (folder / FAILED).unlink(missing_ok=True)  # of an earlier try
+        train = partial(train_cell, settings, data, system, seed, pairs[system.num_few], chosen.get(system.name))
+        try:
+            cell = run_cell(folder, train)
+        except (InputError, FloatingPointError) as error:
+            if system.name in SOURCE_ONLY.values():
+                raise InputError(str(error).rstrip("."), where=f"{name}, {system.name}, seed {seed}") from error
+            write_json(folder / FAILED, str(error))
+            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}) could not be trained: {error}")
+            continue
         if "chosen" in cell.facts:
             chosen.setdefault(system.name, parse_method(cell.facts["chosen"]))
         if not done:
-            tell(f"{name}: {system.name}, seed {seed}, {cell.seconds:.1f} s")
+            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}), {cell.seconds:.1f} s")
     if not diagnosis.exists():
         diagnose(data, diagnosis, settings, cells)
+
+
+def read_failure(folder: Path) -> str | None:
+    """Why a cell could not be trained; None where nothing of the kind is known."""
+    path = folder / FAILED
+    return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def can_train_reference(pair: DomainPair) -> bool:
@@ -297,6 +318,8 @@ def train_cell(
 ) -> Cell[Any]:
     """Train one system under one seed and let it label the target's test, whose own labels stay under seal.
 
+    Where the target has no labels, and so no test, it labels the unlabelled reviews.
+
     Args:
         settings: the recipe's.
         data: the pair's features.
@@ -307,40 +330,61 @@ def train_cell(
         folder: the cell's, where the model is kept.
     """
     import numpy as np
+    import sklearn
 
     from nlptransfer.evaluation.document_predictions import DocumentPredictions
     from nlptransfer.experiments import Cell
 
     started = time.perf_counter()
-    labels = pair.label_names
     first = seed == settings.seeds[0]
-    num_source = len(data.labels)
-    rows = np.arange(num_source + data.num_target)
-    source, target = rows[:num_source], rows[num_source:]
-    if system.method is None:
-        model, predicted = train_reference(settings, data, seed)
-        trained = Trained(model, [], {})
-    else:
-        facts: dict[str, Any] = {}
-        method = chosen or system.method
-        if chosen is None and settings.tune and len(system.method.variants()) > 1:
-            method, facts["candidates"] = choose_number(settings, data, pair, system.method, seed)
-        facts["chosen"] = method.described()
-        trained = fit_rows(settings, data, method, source, data.labels, target, seed, pair=pair)
-        facts |= trained.facts
-        if first and not system.method.needs_target_labels:
-            facts["label_free_score"] = label_free_score(settings, data, method, seed, trained)
-        trained = Trained(trained.model, trained.history, facts, trained.before, trained.after)
-        predicted = predict_test(data, trained.model)
+    # Warnings go into the report. scikit-learn's settings are put back: skada changes them when it is imported.
+    with warnings.catch_warnings(record=True) as caught, sklearn.config_context():
+        warnings.simplefilter("always")
+        if system.method is None:
+            trained, predicted = train_reference(settings, data, seed)
+        else:
+            trained = train_method(settings, data, system.method, seed, pair, chosen)
+            predicted = predict_test(data, trained.model)
+    own = [warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)]
+    facts = {**trained.facts, "warnings": list(dict.fromkeys(str(warning.message) for warning in own))}
     if first:
         trained.model.save_pretrained(folder / "model")
     if first and trained.before is not None and trained.after is not None:
         keep_picture(folder / "picture.json", trained.before, trained.after, seed)
-    names = [labels[label] for label in predicted]
+    split = "target_test"
+    if data.test is None:
+        split = "target_unlabelled"
+        predicted = predict_pool(data, trained.model, np.arange(len(data.labels), data.pool.shape[0])).argmax(axis=1)
+    names = [pair.label_names[label] for label in predicted]
     ids = [str(number) for number in range(len(names))]
     history = [{"pair": data.name, "system": system.name, "seed": seed, **row} for row in trained.history]
-    predictions = [DocumentPredictions(system.name, "target_test", seed, ids, None, names, pair=data.name)]
-    return Cell(predictions, history, time.perf_counter() - started, trained.facts)
+    predictions = [DocumentPredictions(system.name, split, seed, ids, None, names, pair=data.name)]
+    return Cell(predictions, history, time.perf_counter() - started, facts)
+
+
+def train_method(
+    settings: Settings, data: PairData, method: Method, seed: int, pair: DomainPair, chosen: Method | None
+) -> Trained:
+    """Choose the method's number where that was asked for, train it, and score it without labels; see `train_cell`.
+
+    A method that learns from labelled target reviews keeps its default number, and can't be the label-free choice: the
+    scores would have to be made without those reviews, which is another method.
+    """
+    import numpy as np
+
+    num_source = len(data.labels)
+    rows = np.arange(num_source + data.num_target)
+    facts: dict[str, Any] = {}
+    if chosen is not None:
+        method = chosen
+    elif settings.tune and not method.needs_target_labels and len(method.variants()) > 1:
+        method, facts["candidates"] = choose_number(settings, data, pair, method, seed)
+    facts["chosen"] = method.described()
+    trained = fit_rows(settings, data, method, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
+    facts |= trained.facts
+    if seed == settings.seeds[0] and not method.needs_target_labels:
+        facts["label_free_score"] = label_free_score(settings, data, method, seed, trained)
+    return replace(trained, facts=facts)
 
 
 def fit_rows(
@@ -385,8 +429,6 @@ def fit_rows(
         "accelerator": data.accelerator,
     }
     if method.is_network and data.reader is not None and data.pool_ids is not None and data.make_recurrent is not None:
-        if len(method.steps) > 1:
-            raise _no_chain(method)
         pool = data.pool_ids
         items = DomainItems(
             [pool[row] for row in source],
@@ -466,8 +508,8 @@ def _probabilities(data: PairData, model: Any, features: Any, ids: list[np.ndarr
     return model.network.probabilities(FeatureBatches(features, None, batch_size=256))
 
 
-def train_reference(settings: Settings, data: PairData, seed: int) -> tuple[LinearTextClassifier, np.ndarray]:
-    """What a linear classifier reaches that was trained on the target's own labels; the model, and the test's labels.
+def train_reference(settings: Settings, data: PairData, seed: int) -> tuple[Trained, np.ndarray]:
+    """What a linear classifier reaches that was trained on the target's own labels; and what it predicts on the test.
 
     Where the target has no labels beside its test's, every part of the test is labelled by a classifier that was
     trained on the other parts.
@@ -477,7 +519,6 @@ def train_reference(settings: Settings, data: PairData, seed: int) -> tuple[Line
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     from nlptransfer.data.documents import documents
-    from nlptransfer.errors import InputError
     from nlptransfer.models.linear import LinearTextClassifier
 
     estimator = LogisticRegression(C=settings.regularization, max_iter=1000)
@@ -499,7 +540,8 @@ def train_reference(settings: Settings, data: PairData, seed: int) -> tuple[Line
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
         predicted = cross_val_predict(estimator, data.test, labels, cv=folds)
         estimator.fit(data.test, labels)
-    return LinearTextClassifier.from_sklearn(data.extractor, data.pair.label_names, estimator), predicted
+    model = LinearTextClassifier.from_sklearn(data.extractor, data.pair.label_names, estimator)
+    return Trained(model, [], {"opened_test_labels": data.pair.target_train is None}), predicted
 
 
 def choose_number(
@@ -585,7 +627,6 @@ def diagnose(data: PairData, path: Path, settings: Settings, cells: Sequence[tup
     from nlptransfer.adaptation.label_shift import LabelShiftCorrection
     from nlptransfer.data.documents import documents
     from nlptransfer.embeddings.ngrams import NgramVectorizer
-    from nlptransfer.errors import InputError
     from nlptransfer.files import write_json
     from nlptransfer.models.linear import LinearTextClassifier
     from nlptransfer.transferability.domain_distances import describe_domains
@@ -616,8 +657,9 @@ def diagnose(data: PairData, path: Path, settings: Settings, cells: Sequence[tup
             system.name: LinearTextClassifier.from_pretrained(folder / "model")
             for system, seed, folder in cells
             if system.method is not None and not system.method.is_network and seed == settings.seeds[0]
+            if (folder / "cell.json").exists()
         }
-        base = models.pop("source_only")
+        base = models.pop(SOURCE_ONLY["linear"])
         adapted = next((name for name in reversed(models) if "self_training" in name or "scl" in name), None)
         if adapted is not None:
 
@@ -640,13 +682,3 @@ def _label_ids(data: Any) -> np.ndarray:
     import numpy as np
 
     return np.asarray(data["label"][:], dtype=np.int64)
-
-
-def _no_chain(method: Method) -> Exception:
-    from nlptransfer.errors import InputError
-
-    transforms = [step for step, _ in method.steps if STEPS[step].kind != "network"]
-    return InputError(
-        f"'{method.name}' can't be had with --network recurrent, which reads words and not features",
-        remedy=f"Leave out {', '.join(transforms)}, or use --network bag_of_words.",
-    )

@@ -76,6 +76,59 @@ def test_a_row_gets_its_weight_from_a_classifier_that_has_not_seen_it() -> None:
     assert (weights > 1).mean() == pytest.approx(0.5, abs=0.2)
 
 
+def test_other_rows_of_a_fold_have_no_say_in_its_weights() -> None:
+    # The first fold's rows are replaced by others, but for one; all get what the other folds' classifier says.
+    random = np.random.default_rng(9)
+    source, target = random.normal(size=(40, 60)), random.normal(0.3, 1, size=(30, 60))
+    domains = np.repeat([0, 1], [40, 30])
+    seen, unseen = next(StratifiedKFold(4, shuffle=True, random_state=0).split(domains, domains))
+    others, other_target = source.copy(), target.copy()
+    unseen_source = unseen[unseen < 40]
+    others[unseen_source[:-1]] = random.normal(size=(len(unseen_source) - 1, 60))
+    other_target[unseen[unseen >= 40] - 40] = -7.0
+    weights = [
+        DensityRatioWeighting(C=0.1, folds=4, seed=0).fit(rows, target_features=rows_of_target).weights_
+        for rows, rows_of_target in ((source, target), (others, other_target))
+    ]
+    truth = LogisticRegression(C=0.1, tol=1e-8, max_iter=1000).fit(
+        np.concatenate([source, target])[seen], domains[seen]
+    )
+    kept = unseen_source[-1]
+    logit = truth.decision_function(source[kept : kept + 1])[0]
+    for found, rows in zip(weights, (source, others), strict=True):
+        # Weights are divided by their mean, so ratios within the fold are what can be compared.
+        expected = np.exp(truth.decision_function(rows[unseen_source]) - logit)
+        np.testing.assert_allclose(found[unseen_source] / found[kept], expected, rtol=2e-2)
+
+
+def test_an_unfinished_classifier_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = gaussians(0, 60, 50)
+    monkeypatch.setattr("nlptransfer.adaptation.instance_weighting._MOST_STEPS", 2)
+    with pytest.warns(UserWarning, match="not done after 2 steps"):
+        DensityRatioWeighting(C=1.0).fit(source, target_features=target)
+
+
+@pytest.mark.parametrize("num_columns", [30, 900])
+def test_weights_are_as_near_to_those_of_the_optimum_as_is_said(num_columns: int) -> None:
+    random = np.random.default_rng(11)
+    topics = random.normal(size=(20, num_columns))
+    source, target = (
+        (random.normal(size=(number, 20)) @ topics * spread / 4 + random.normal(mean, 1, (number, num_columns)))
+        for number, spread, mean in ((300, 1, 0), (210, 2, 0.05))
+    )
+    rows, domains = np.concatenate([source, target]), np.repeat([0, 1], [300, 210])
+    exact = np.empty(300)
+    for seen, unseen in StratifiedKFold(5, shuffle=True, random_state=0).split(rows, domains):
+        classifier = LogisticRegression(C=0.01, tol=1e-9, max_iter=10_000).fit(rows[seen], domains[seen])
+        unseen = unseen[unseen < 300]
+        exact[unseen] = np.exp(classifier.decision_function(rows[unseen]))
+    weights = DensityRatioWeighting().fit(source.astype(np.float32), target_features=target.astype(np.float32)).weights_
+    deviation = np.abs(weights / (exact / exact.mean()) - 1)
+    assert np.median(deviation) < 0.01
+    assert deviation.max() < 0.1
+    assert np.abs(np.log(exact)).max() > 1  # the weights do differ
+
+
 def test_weighting_mends_a_line_that_the_source_bends_away() -> None:
     source, labels, target, target_labels = covariate_shift(3)
     plain = LogisticRegression().fit(source, labels).score(target, target_labels)

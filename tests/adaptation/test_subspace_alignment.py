@@ -108,3 +108,18 @@ def test_bad_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skada", None)
     with pytest.raises(InputError, match=r'pip install "nlptransfer\[adaptation\]"'):
         SubspaceAlignment(num_components=2, seed=1).fit(source, target_features=target)
+
+
+def test_scikit_learn_is_left_as_it_was_found() -> None:
+    import sklearn
+
+    before = sklearn.get_config()
+    rows = np.random.default_rng(0).normal(size=(30, 6))
+    SubspaceAlignment(num_components=2, seed=0).fit(rows, target_features=rows[:20])
+    assert sklearn.get_config() == before
+
+
+def test_sparse_rows_are_taken_by_a_map_that_was_fitted_on_dense_ones() -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 6))
+    alignment = SubspaceAlignment(num_components=2, seed=0).fit(rows, target_features=rows[:20])
+    np.testing.assert_allclose(alignment.transform(sparse.csr_matrix(rows)), alignment.transform(rows))

@@ -18,6 +18,7 @@ from nlptransfer.evaluation.plots import (
     plot_domains,
     plot_gain_heat_map,
     plot_gains,
+    plot_label_curve,
     plot_learning_curves,
     plot_scores,
     write_plots,
@@ -291,3 +292,22 @@ def test_a_run_on_one_pair_has_the_usual_pictures(tmp_path: Path) -> None:
     files = write_plots(tmp_path / "plots", scores=scores, verdicts=PAIR_VERDICTS[:1])
     assert [path.name for path in files.values()] == ["gains.png", "scores_target_test.png"]
     assert "interval over test documents" in next(iter(files))
+
+
+def test_a_label_curve_joins_a_methods_numbers_of_labels_and_draws_the_others_as_levels() -> None:
+    values = {"pooled@50": 0.8, "pooled@10": 0.7, "l2_sp@10": 0.6, "source_only": 0.65, "target_trained": 0.9}
+    scores = [
+        Score(system, "target_test", "accuracy", value, value - 0.02, value + 0.04, 100, None, "books>dvd")
+        for system, value in {**values, "idf": 0.5}.items()
+    ]
+    (axes,) = plot_label_curve(scores, levels=("source_only", "target_trained", "absent")).axes
+    curves = {container.get_label(): container.lines[0].get_ydata() for container in axes.containers}
+    assert {name: list(own) for name, own in curves.items()} == {"pooled": [70.0, 80.0], "l2_sp": [60.0]}
+    levels = {line.get_label(): line.get_ydata()[0] for line in axes.lines if line.get_label() in values}
+    assert levels == {"source_only": 65.0, "target_trained": 90.0}, "and idf, which is neither, is left out"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "50"]
+
+
+def test_a_label_curve_needs_numbers_of_labels() -> None:
+    with pytest.raises(ValueError, match="method@number"):
+        plot_label_curve([])
