@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -222,6 +222,22 @@ def assemble_domain_pair(
         warnings=tuple(warnings),
         facts=facts,
     )
+
+
+def draw_few(pair: DomainPair, num_labels: int, *, seed: int) -> DomainPair:
+    """The pair with fewer labelled target reviews, drawn anew: how much do results depend on which ones they are?
+
+    Args:
+        pair: with labelled target reviews.
+        num_labels: how many of them to keep, in proportion to the classes.
+        seed: of the drawing; for one seed the first 10 are among the first 50.
+
+    Returns:
+        The pair with `target_labelled` drawn; all else is the same.
+    """
+    labels = np.asarray(pair.target_labelled["label"][:], dtype=np.int64)
+    order = _stratified_order(labels, np.bincount(labels, minlength=len(pair.label_names)), seed=seed)
+    return replace(pair, target_labelled=pair.target_labelled.select(order[:num_labels]))
 
 
 def _check_same_kind(labelled: DocumentRows, other: DocumentRows, *, source: str, target: str) -> None:

@@ -7,50 +7,26 @@ closed. With --pairs all every ordered pair of the domains is run, and each meth
 
 from __future__ import annotations
 
-import io
-import json
-import os
 import re
-import shutil
-import signal
-import sys
-import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import get_context, parent_process
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nlptransfer.adaptation.method_names import STEPS, parse_method
 from nlptransfer.errors import InputError
-from nlptransfer.recipes.domain_systems import (
-    REFERENCE,
-    SOURCE_ONLY,
-    System,
-    can_train_reference,
-    list_systems,
-    load_pair,
-    read_diagnosis,
-    read_failure,
-    seeds_of,
-    train_pair,
-)
+from nlptransfer.recipes.domain_cells import num_processes, read_cells, sign_pair, train_pairs
+from nlptransfer.recipes.domain_report import describe_choice, keep_models, make_figures, make_tables
+from nlptransfer.recipes.domain_systems import REFERENCE, SOURCE_ONLY, System, list_systems, load_pair, seeds_of
 from nlptransfer.recipes.running import run_recipe
 from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
 
 if TYPE_CHECKING:
     from nlptransfer.data.domain_pairs import DomainPair
     from nlptransfer.evaluation.document_predictions import DocumentPredictions
-    from nlptransfer.evaluation.run_folder import RunFolder
     from nlptransfer.evaluation.verdict import Score, Verdict
-    from nlptransfer.experiments import Cell
-
-    Cells = dict[tuple[str, str, int], Cell[DocumentPredictions]]
-    """By pair, system and seed."""
+    from nlptransfer.recipes.domain_cells import Cells
 
 USUAL = ("amazon:books", "amazon:dvd")
 STAND_IN = ("synthetic-reviews:source", "synthetic-reviews:target")
@@ -347,104 +323,6 @@ def warnings_of(loaded: Mapping[str, DomainPair]) -> list[str]:
     ]
 
 
-def num_processes(settings: Settings, num_pairs: int) -> int:
-    """As many as there are cores and pairs, unless told otherwise; a GPU is not shared."""
-    if settings.processes:
-        return min(settings.processes, num_pairs)
-    if settings.device not in ("auto", "cpu"):
-        return 1
-    import torch
-
-    return 1 if settings.device == "auto" and torch.cuda.is_available() else min(os.cpu_count() or 1, num_pairs)
-
-
-def train_pairs(settings: Settings, names: Mapping[str, tuple[str, str]]) -> None:
-    """Train every pair, several at once where that was asked for."""
-    processes = num_processes(settings, len(names))
-    if processes == 1:
-        for name, (source, target) in names.items():
-            train_pair(settings, source, target, name, tell=_tell)
-        return
-    # Fresh processes: a forked one would inherit the threads of torch half-way through.
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin_process) as pool:
-        waiting = [pool.submit(train_pair, settings, *ends, name, _tell) for name, ends in names.items()]
-        try:
-            for done in as_completed(waiting):
-                done.result()
-        except BrokenProcessPool as error:
-            raise InputError(
-                "a process that trained a pair was ended from outside, perhaps for want of memory",
-                remedy="What was finished is kept: go on with --resume --processes 1.",
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # after an error the other pairs need not begin
-
-
-def begin_process() -> None:
-    """Make of a fresh process one of several: one thread, no bars or tracebacks among the others' lines."""
-    import threadpoolctl
-    import torch
-
-    # Several processes on all cores are faster than several that fight for all of them.
-    torch.set_num_threads(1)
-    threadpoolctl.threadpool_limits(1)
-    sys.stderr = io.StringIO()  # errors come back to the first process
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Else a killed run would train on, and write where the resumed one does."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _tell(line: str) -> None:
-    print(line, flush=True)
-
-
-def read_cells(
-    settings: Settings,
-    names: Mapping[str, tuple[str, str]],
-    loaded: Mapping[str, DomainPair],
-    systems: Sequence[System],
-) -> tuple[Cells, dict[tuple[str, str], str]]:
-    """The kept cells; and, by pair and system, why a system could not be trained, under one seed at least.
-
-    A system that failed under some of its seeds is left out on that pair: the others would be a choice of seeds.
-    """
-    from nlptransfer.experiments import cell_folder, run_cell
-
-    def missing(folder: Path) -> Any:
-        raise RuntimeError(f"{folder} was to be trained, and was not")
-
-    cells: Cells = {}
-    failures: dict[tuple[str, str], str] = {}
-    for name in names:
-        for system in systems:
-            if system.method is None and not can_train_reference(loaded[name]):
-                continue
-            seeds = seeds_of(system, settings)
-            folders = {seed: cell_folder(settings.output_dir, system.name, seed, pair=name) for seed in seeds}
-            reasons = [reason for folder in folders.values() if (reason := read_failure(folder)) is not None]
-            if reasons:
-                failures[name, system.name] = reasons[0]
-                continue
-            cells |= {(name, system.name, seed): run_cell(folder, missing) for seed, folder in folders.items()}
-    return cells, failures
-
-
-def sign_pair(name: str, pair: DomainPair, cells: Cells) -> dict[str, Any]:
-    """The pair's signature, with the openings for the reference, which was trained elsewhere."""
-    signature = pair.signature
-    if signature["test_labels_opened"] is not None:
-        opened = sum(bool(cell.facts.get("opened_test_labels")) for (own, _, _), cell in cells.items() if own == name)
-        signature["test_labels_opened"]["reference"] = opened
-    return signature
-
-
 def on_every_pair(predictions: Sequence[DocumentPredictions]) -> list[DocumentPredictions]:
     """Those of the systems that were trained on every pair: only they have a mean over the pairs."""
     pairs = {part.pair for part in predictions}
@@ -494,7 +372,8 @@ def describe_run(settings: Settings, systems: Sequence[System]) -> dict[str, Any
         "seeds": list(settings.seeds),
         "features": " + ".join(settings.features) + (f" ({settings.encoder})" if settings.encoder else ""),
         "labels for training": "source",
-        "labels for model choice": f"none of the target; by {settings.selection.replace('_', ' ')} on the source's",
+        "labels for model choice": f"none of the target; by {settings.selection.replace('_', ' ')} on the source's "
+        "labels, under the first seed",
         "target labels for training": (
             f"{', '.join(map(str, settings.target_labels))} in {', '.join(few)}" if few else "none"
         ),
@@ -502,194 +381,6 @@ def describe_run(settings: Settings, systems: Sequence[System]) -> dict[str, Any
         "interval": "95 %, bootstrap over documents; over all pairs: over pairs, seeds and documents",
         "test": "paired permutation over documents; over all pairs: sign flips of the pairs' gains; two-sided",
     }
-
-
-def make_tables(
-    settings: Settings,
-    names: Mapping[str, tuple[str, str]],
-    cells: Cells,
-    gold: Mapping[str, Sequence[str]],
-    loaded: Mapping[str, DomainPair],
-    choices: Sequence[Mapping[str, Any]],
-) -> list[Any]:
-    """The recipe's own tables: the choice, its oracle, the domains, what the methods report, the words."""
-    from nlptransfer.evaluation.report import Table
-    from nlptransfer.experiments import cell_folder
-
-    seed = settings.seeds[0]
-    folders = {name: cell_folder(settings.output_dir, "source_only", seed, pair=name).parent for name in names}
-    read = {name: read_diagnosis(folder / "domains.json") for name, folder in folders.items()}
-    reports = [
-        {
-            "pair": pair,
-            "system": system,
-            "as trained": cell.facts.get("chosen", system),
-            f"label-free score ({settings.selection})": cell.facts.get("label_free_score"),
-            **{
-                key: value if not isinstance(value, list) else ", ".join(map(str, value))
-                for key, value in cell.facts.items()
-                if key not in ("chosen", "label_free_score", "candidates", "warnings")
-            },
-        }
-        for (pair, system, own), cell in cells.items()
-        if own == seed and system != REFERENCE
-    ]
-    tables = [
-        Table(
-            "Chosen without target labels, and by an oracle",
-            list(choices),
-            "The oracle knows the test labels. Nobody has it: it tells how much a better choice could still bring.",
-        ),
-        Table(
-            "The domains",
-            [own["distances"] for own in read.values()],
-            "Proxy A-distance: 0 alike, 2 told apart without error. A smaller distance is no law of a better transfer.",
-        ),
-        Table("What the methods report of themselves (first seed)", reports),
-        Table(
-            "Warnings of the methods",
-            [
-                {"pair": pair, "system": system, "seed": own, "warning": text}
-                for (pair, system, own), cell in cells.items()
-                for text in cell.facts.get("warnings", ())
-            ],
-        ),
-        Table(
-            "Warnings about the data",
-            [{"pair": name, "warning": text} for name, pair in loaded.items() for text in pair.warnings],
-        ),
-    ]
-    if numbers := number_rows(cells, gold, loaded, seed):
-        tables.insert(1, Table("Numbers chosen without target labels, and by an oracle", numbers))
-    for name, own in read.items():
-        tables.append(Table(f"Words that moved most, {name}", own["moved_words"], "z: weighted log odds."))
-        if own["judged_anew"]:
-            tables.append(Table(f"Words judged anew, {name}", own["judged_anew"]))
-    return [table for table in tables if table.rows]
-
-
-def number_rows(
-    cells: Cells,
-    gold: Mapping[str, Sequence[str]],
-    loaded: Mapping[str, DomainPair],
-    seed: int,
-) -> list[dict[str, Any]]:
-    """What the label-free choice of each method's number has cost against the best one."""
-    rows = []
-    for (pair, system, own), cell in cells.items():
-        if own != seed or "candidates" not in cell.facts or pair not in gold:
-            continue
-        names = loaded[pair].label_names
-        right = {
-            candidate["method"]: sum(
-                names[ord(digit) - 48] == label for digit, label in zip(candidate["predicted"], gold[pair], strict=True)
-            )
-            / len(gold[pair])
-            for candidate in cell.facts["candidates"]
-        }
-        chosen, best = cell.facts["chosen"], max(right, key=lambda name: right[name])
-        rows.append(
-            {
-                "pair": pair,
-                "system": system,
-                "chosen": chosen,
-                "score, %": round(100 * right[chosen], 2),
-                "oracle (NOT USABLE)": best,
-                "gap, points": round(100 * (right[best] - right[chosen]), 2),
-            }
-        )
-    return rows
-
-
-def make_figures(
-    settings: Settings, names: Mapping[str, tuple[str, str]], systems: Sequence[System], scores: Sequence[Score]
-) -> dict[str, tuple[str, Any]]:
-    """What labelled target reviews are worth, where several numbers were asked for; and both domains before and after
-    each representation that was learnt, of a grid those of its first pair."""
-    from nlptransfer.evaluation.document_predictions import ALL_PAIRS
-    from nlptransfer.evaluation.plots import plot_domains, plot_label_curve
-    from nlptransfer.experiments import cell_folder
-
-    figures: dict[str, tuple[str, Any]] = {}
-    pair = ALL_PAIRS if len(names) > 1 else next(iter(names))
-    means = [own for own in scores if (own.pair, own.metric, own.seed) == (pair, "accuracy", None)]
-    if any("@" in own.system for own in means):
-        curve = plot_label_curve(means, levels=(*SOURCE_ONLY.values(), REFERENCE))
-        figures["label_curve.png"] = ("What a few labelled target reviews are worth; bars: intervals.", curve)
-    name = next(iter(names))
-    for system in systems:
-        path = cell_folder(settings.output_dir, system.name, settings.seeds[0], pair=name) / "picture.json"
-        if path.exists():
-            before, after = json.loads(path.read_text(encoding="utf-8"))
-            ends = name.split(">", 1)
-            figure = plot_domains(before, after, titles=("features", system.name), domains=(ends[0], ends[1]))
-            figures[f"domains_{system.name}.png"] = (f"{name}: documents before and after {system.name}", figure)
-    return figures
-
-
-def keep_models(
-    settings: Settings,
-    folder: RunFolder,
-    loaded: Mapping[str, DomainPair],
-    choice: Mapping[str, str],
-    systems: Sequence[System],
-    scores: Sequence[Score],
-    verdicts: Sequence[Verdict],
-    signature: Mapping[str, Any],
-    warnings: Sequence[str],
-) -> None:
-    """One pair: every system's model, the chosen one as `model`. Many: each pair's chosen one in `models`."""
-    import nlptransfer
-    from nlptransfer.data.documents import documents
-    from nlptransfer.evaluation.model_card import model_card
-    from nlptransfer.experiments import cell_folder
-    from nlptransfer.models.saving import check_reload
-
-    seed = settings.seeds[0]
-    for number, (name, pair) in enumerate(loaded.items()):
-        wanted = [choice[name]] if len(loaded) > 1 else [choice[name], *(system.name for system in systems)]
-        for place, system in enumerate(wanted):
-            kept = cell_folder(settings.output_dir, system, seed, pair=name) / "model"
-            if not kept.exists():
-                continue
-            if len(loaded) > 1:
-                path = folder.path / "models" / kept.parent.parent.name
-            else:
-                path = folder.model if place == 0 else folder.path / "models" / system
-            model = nlptransfer.load(kept)
-            card = model_card(
-                title=f"Sentiment, {name} ({system})",
-                system=system,
-                seed=seed,
-                summary=f"Tells {', '.join(pair.label_names)} apart in {pair.target}; labels came from {pair.source}.",
-                scores=scores,
-                verdicts=verdicts,
-                signature={key: value for key, value in signature.items() if key != "pairs"},
-                notes=warnings,
-                pair=name,
-            )
-            model.save_pretrained(path, card=card)
-            if place == 0 and number == 0:
-                texts = documents(pair.target_unlabelled.select(range(min(100, len(pair.target_unlabelled)))))
-                check_reload(path, texts, model.predict(texts))
-    if len(loaded) == 1:
-        shutil.rmtree(folder.path / "models" / choice[next(iter(loaded))], ignore_errors=True)  # it is `model`
-
-
-def describe_choice(settings: Settings, choice: Mapping[str, str], has_labels: bool) -> list[str]:
-    """What was chosen, in sentences."""
-    by = settings.selection.replace("_", " ")
-    notes = [
-        f"Chosen without target labels, by {by}: " + ", ".join(f"{s} on {name}" for name, s in choice.items()) + "."
-    ]
-    if len(choice) > 1:
-        notes.append("The model chosen on each pair is in the folder `models`.")
-    if not has_labels:
-        notes.append(
-            "The target has no labels, so there is no score and no verdict. The model was trained all the same: "
-            f"`nlptransfer predict --model {settings.output_dir / 'model'} --input FILE --output FILE` labels reviews."
-        )
-    return notes
 
 
 def print_plan(

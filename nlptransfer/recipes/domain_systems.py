@@ -1,13 +1,10 @@
-"""One pair of domains: its features, and every system trained on them, each cell kept as soon as it is done."""
+"""Every system on one pair of domains: how it is trained, scored without labels, and what it says of the test."""
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +13,19 @@ from nlptransfer.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-    from accelerate import Accelerator
 
     from nlptransfer.data.domain_pairs import DomainPair
-    from nlptransfer.embeddings.extractors import Extractor
     from nlptransfer.experiments import Cell
     from nlptransfer.models.linear import LinearTextClassifier
-    from nlptransfer.models.network_text_classifier import NetworkTextClassifier, WordReader
+    from nlptransfer.models.network_text_classifier import NetworkTextClassifier
     from nlptransfer.recipes.cross_domain_sentiment import Settings
+    from nlptransfer.recipes.domain_features import PairData
 
 REFERENCE = "target_trained"
 SOURCE_ONLY = {"linear": "source_only", "network": "source_only_network"}
 FOLDS = 5
 HOLDOUT = 0.2
 PICTURE_ROWS = 300
-FAILED = "failed.json"
 
 
 @dataclass(frozen=True)
@@ -46,41 +41,6 @@ class System:
     name: str
     method: Method | None
     num_few: int = 0
-
-
-@dataclass(frozen=True)
-class PairData:
-    """A pair as the systems see it.
-
-    Attributes:
-        pair: who may see what.
-        name: of the pair.
-        extractor: makes features of documents.
-        pool: features of the labelled source, then of the unlabelled target, one below the other.
-        labels: (N,) class ids of the source.
-        num_target: M, rows of the target in the pool.
-        source_unlabelled: features of further source documents, or None.
-        test: features of the target's test.
-        reader: makes word ids, for recurrent networks; None without them.
-        pool_ids: word ids of the pool's documents; None without them.
-        test_ids: word ids of the target's test; None without them.
-        make_recurrent: makes such a network; None without them.
-        accelerator: device and precision of the networks.
-    """
-
-    pair: DomainPair
-    name: str
-    extractor: Extractor
-    pool: Any
-    labels: np.ndarray
-    num_target: int
-    source_unlabelled: Any
-    test: Any
-    reader: WordReader | None
-    pool_ids: list[np.ndarray] | None
-    test_ids: list[np.ndarray] | None
-    make_recurrent: Callable[[], Any] | None
-    accelerator: Accelerator
 
 
 @dataclass(frozen=True)
@@ -121,67 +81,9 @@ def list_systems(settings: Settings) -> list[System]:
 
 def seeds_of(system: System, settings: Settings) -> tuple[int, ...]:
     """The seeds a system is trained under: all, or the first where every seed would give the same."""
-    is_random = system.method is None or system.method.is_random
+    # Another seed draws other labelled target reviews, too.
+    is_random = system.method is None or system.method.is_random or system.num_few > 0
     return settings.seeds if is_random else settings.seeds[:1]
-
-
-def train_pair(settings: Settings, source: str, target: str, name: str, tell: Callable[[str], Any] = print) -> None:
-    """Train every system of one pair and keep each as a cell; cells that are there are left as they are.
-
-    Target test labels are not opened here, but for the reference where it has no other labels to learn from. A method
-    that these data are too few for, say, leaves word of it (`read_failure`), and the others go on.
-
-    Args:
-        settings: the recipe's.
-        source: the source's name.
-        target: the target's name.
-        name: the pair's.
-        tell: called with a line after each cell.
-
-    Raises:
-        InputError: no features can be made, or source-only can't be trained, so that nothing could be compared.
-    """
-    from nlptransfer.experiments import cell_folder, run_cell
-    from nlptransfer.files import write_json
-
-    cells = [
-        (system, seed, cell_folder(settings.output_dir, system.name, seed, pair=name))
-        for system in list_systems(settings)
-        for seed in seeds_of(system, settings)
-    ]
-    diagnosis = settings.output_dir / "cells" / cells[0][2].parent.name / "domains.json"
-    if diagnosis.exists() and all((folder / "cell.json").exists() for _, _, folder in cells):
-        return
-    few = sorted({0, *(system.num_few for system, _, _ in cells)})
-    pairs = {number: load_pair(settings, source, target, number) for number in few}
-    data = make_pair_data(settings, pairs[0], name)
-    chosen: dict[str, Method] = {}
-    for number, (system, seed, folder) in enumerate(cells, start=1):
-        if system.method is None and not can_train_reference(pairs[0]):
-            continue
-        done = (folder / "cell.json").exists()
-        (folder / FAILED).unlink(missing_ok=True)  # of an earlier try
-        train = partial(train_cell, settings, data, system, seed, pairs[system.num_few], chosen.get(system.name))
-        try:
-            cell = run_cell(folder, train)
-        except (InputError, FloatingPointError) as error:
-            if system.name in SOURCE_ONLY.values():
-                raise InputError(str(error).rstrip("."), where=f"{name}, {system.name}, seed {seed}") from error
-            write_json(folder / FAILED, str(error))
-            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}) could not be trained: {error}")
-            continue
-        if "chosen" in cell.facts:
-            chosen.setdefault(system.name, parse_method(cell.facts["chosen"]))
-        if not done:
-            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}), {cell.seconds:.1f} s")
-    if not diagnosis.exists():
-        diagnose(data, diagnosis, settings, cells)
-
-
-def read_failure(folder: Path) -> str | None:
-    """Why a cell could not be trained; None where nothing of the kind is known."""
-    path = folder / FAILED
-    return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def can_train_reference(pair: DomainPair) -> bool:
@@ -205,106 +107,6 @@ def load_pair(settings: Settings, source: str, target: str, num_few: int = 0) ->
         label_column=settings.label_column,
         domain_column=settings.domain_column,
     )
-
-
-def make_pair_data(settings: Settings, pair: DomainPair, name: str) -> PairData:
-    """Extract the features of one pair."""
-    import numpy as np
-
-    from nlptransfer.adaptation.feature_arrays import stack_rows
-    from nlptransfer.data.documents import documents
-    from nlptransfer.training.devices import make_accelerator
-
-    source, target, test = (
-        documents(part) for part in (pair.source_labelled, pair.target_unlabelled, pair.target_test)
-    )
-    further = documents(pair.source_unlabelled) if len(pair.source_unlabelled) else []
-    extractor = make_extractor(settings, [*source, *further, *target])
-    reader, make_recurrent = make_reader(settings, [*source, *further, *target], len(pair.label_names))
-    return PairData(
-        pair=pair,
-        name=name,
-        extractor=extractor,
-        pool=stack_rows(extractor.transform(source), extractor.transform(target)),
-        labels=np.asarray(pair.source_labelled["label"][:], dtype=np.int64),
-        num_target=len(target),
-        source_unlabelled=extractor.transform(further) if further else None,
-        test=extractor.transform(test) if test else None,
-        reader=reader,
-        pool_ids=None if reader is None else reader.ids([*source, *target]),
-        test_ids=None if reader is None else reader.ids(test),
-        make_recurrent=make_recurrent,
-        accelerator=make_accelerator(settings.device, settings.precision),
-    )
-
-
-def make_extractor(settings: Settings, documents: Sequence[Any]) -> Extractor:
-    """What makes features, fitted on the documents of both domains, without labels."""
-    from nlptransfer.embeddings.averaged_vectors import AveragedVectors
-    from nlptransfer.embeddings.encoder_features import EncoderFeatures
-    from nlptransfer.embeddings.joined_features import JoinedFeatures
-    from nlptransfer.embeddings.ngrams import NgramVectorizer
-
-    parts: list[Extractor] = []
-    for kind in settings.features:
-        if kind == "ngrams":
-            vectorizer = NgramVectorizer(
-                ngram_range=(1, settings.max_ngram),
-                weighting=settings.weighting,
-                min_documents=settings.min_documents,
-                max_features=settings.max_features,
-                normalize=True,
-            )
-            parts.append(vectorizer.fit(documents))
-        elif kind == "vectors":
-            parts.append(AveragedVectors(find_vectors(settings, documents), weighting="idf").fit(documents))
-        else:
-            assert settings.encoder is not None
-            parts.append(EncoderFeatures(settings.encoder, max_length=settings.max_length, device=settings.device))
-    return parts[0] if settings.features == ("ngrams",) else JoinedFeatures(parts)
-
-
-def find_vectors(settings: Settings, documents: Sequence[Any]) -> Any:
-    """The word vectors that the documents' words can use."""
-    from nlptransfer.embeddings.find_vectors import find_word_vectors
-    from nlptransfer.models.network_text_classifier import lower_words
-
-    words = [lower_words(document) for document in documents]
-    vectors, _ = find_word_vectors(
-        settings.vectors, sentences=words, dim=100, seed=settings.split_seed, max_words=1, data_dir=settings.data_dir
-    )
-    return vectors
-
-
-def make_reader(
-    settings: Settings, documents: Sequence[Any], num_labels: int
-) -> tuple[WordReader | None, Callable[[], Any] | None]:
-    """What makes word ids, and what makes a recurrent network that reads them; nothing for bags of words."""
-    if settings.network == "bag_of_words" or not any(parse_method(name).is_network for name in settings.methods):
-        return None, None
-    import torch
-
-    from nlptransfer.data.vocabulary import Vocabulary, count_entries
-    from nlptransfer.embeddings.embedding_layer import make_embedding
-    from nlptransfer.models.classifier import RecurrentClassifier
-    from nlptransfer.models.network_text_classifier import WordReader, lower_words
-
-    counts = count_entries([lower_words(document) for document in documents])
-    vocabulary = Vocabulary([word for word, count in counts.items() if count >= settings.min_documents])
-    vectors = find_vectors(settings, documents)
-
-    def make() -> RecurrentClassifier:
-        generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        embedding = make_embedding(vectors, vocabulary, trainable=True, generator=generator)
-        return RecurrentClassifier(
-            embedding,
-            num_labels,
-            hidden_dim=settings.hidden_dim,
-            pooling=settings.pooling,
-            dropout=settings.dropout,
-        )
-
-    return WordReader(vocabulary, max_length=settings.max_length), make
 
 
 def train_cell(
@@ -383,7 +185,11 @@ def train_method(
     trained = fit_rows(settings, data, method, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
     facts |= trained.facts
     if seed == settings.seeds[0] and not method.needs_target_labels:
-        facts["label_free_score"] = label_free_score(settings, data, method, seed, trained)
+        try:
+            facts["label_free_score"] = label_free_score(settings, data, method, seed, trained)
+        except InputError as error:
+            # Reverse validation has to train on predicted labels, among which a class may be missing.
+            warnings.warn(f"There is no label-free score, so it can't be the choice: {error}", stacklevel=1)
     return replace(trained, facts=facts)
 
 
@@ -410,6 +216,8 @@ def fit_rows(
         seed: of all that is random.
         pair: whose few labelled target reviews and unlabelled source may be used; None for neither, as in validation.
     """
+    import numpy as np
+
     from nlptransfer.adaptation.array_systems import DomainArrays, fit_array_system
     from nlptransfer.adaptation.network_systems import DomainItems, fit_network_system, train_network
     from nlptransfer.data.documents import documents
@@ -418,6 +226,10 @@ def fit_rows(
     from nlptransfer.models.network_text_classifier import NetworkTextClassifier
 
     names = data.pair.label_names
+    # Some documents for a picture. Corpora may list one class after the other, so not the first ones.
+    picked = [np.random.default_rng(seed).permutation(len(part))[:PICTURE_ROWS] for part in (source, target)]
+    shown_source, shown_target = source[picked[0]], target[picked[1]]
+    before = (data.pool[shown_source], data.pool[shown_target])
     few = None if pair is None or not len(pair.target_labelled) else documents(pair.target_labelled)
     few_labels = None if few is None or pair is None else _label_ids(pair.target_labelled)
     network = {
@@ -441,11 +253,10 @@ def fit_rows(
         system = train_network(method, data.make_recurrent, items, max_length=settings.max_length, **network)
         recurrent = system.network.cpu().eval()
         batches = [
-            DocumentBatches(part[:PICTURE_ROWS], None, batch_size=64, max_length=settings.max_length)
-            for part in (items.source, items.target)
+            DocumentBatches([pool[row] for row in part], None, batch_size=64, max_length=settings.max_length)
+            for part in (shown_source, shown_target)
         ]
         after = (recurrent.represent(batches[0]), recurrent.represent(batches[1]))
-        before = (data.pool[source[:PICTURE_ROWS]], data.pool[target[:PICTURE_ROWS]])
         return Trained(
             NetworkTextClassifier(data.reader, names, recurrent), system.history, system.facts, before, after
         )
@@ -458,7 +269,6 @@ def fit_rows(
         few=None if few is None else data.extractor.transform(few),
         few_labels=few_labels,
     )
-    before = (arrays.source[:PICTURE_ROWS], arrays.target[:PICTURE_ROWS])
     if method.is_network:
         trained = fit_network_system(
             method, arrays, hidden_dim=settings.hidden_dim, dropout=settings.dropout, **network
@@ -472,10 +282,10 @@ def fit_rows(
         data.extractor, names, linear.coefficients, linear.intercepts, linear.member_weights
     )
     learns = any(step in ("coral", "scl", "subspace_alignment") for step, _ in method.steps)
-    if not learns:
+    if not learns or linear.prepared.rows.shape[0] != len(source):  # resampled rows are other documents
         return Trained(classifier, [], linear.facts)
-    prepared = linear.prepared
-    return Trained(classifier, [], linear.facts, before, (prepared.rows[:PICTURE_ROWS], prepared.target[:PICTURE_ROWS]))
+    after = (linear.prepared.rows[picked[0]], linear.prepared.target[picked[1]])
+    return Trained(classifier, [], linear.facts, before, after)
 
 
 def predict_pool(data: PairData, model: Any, rows: np.ndarray) -> np.ndarray:
@@ -516,7 +326,7 @@ def train_reference(settings: Settings, data: PairData, seed: int) -> tuple[Trai
     """
     import numpy as np
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     from nlptransfer.data.documents import documents
     from nlptransfer.models.linear import LinearTextClassifier
@@ -537,8 +347,11 @@ def train_reference(settings: Settings, data: PairData, seed: int) -> tuple[Trai
                 found=", ".join(f"{count} {name}" for name, count in zip(data.pair.label_names, counts, strict=True)),
                 remedy="Leave the reference out with --reference false.",
             )
-        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-        predicted = cross_val_predict(estimator, data.test, labels, cv=folds)
+        # A review that stands there twice stays within one fold.
+        known: dict[str, int] = {}
+        groups = [known.setdefault(repr(document), len(known)) for document in documents(data.pair.target_test)]
+        folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+        predicted = cross_val_predict(estimator, data.test, labels, groups=groups, cv=folds)
         estimator.fit(data.test, labels)
     model = LinearTextClassifier.from_sklearn(data.extractor, data.pair.label_names, estimator)
     return Trained(model, [], {"opened_test_labels": data.pair.target_train is None}), predicted
@@ -558,9 +371,12 @@ def choose_number(
     candidates: list[dict[str, Any]] = []
     for variant in method.variants():
         trained = fit_rows(settings, data, variant, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
-        score = label_free_score(settings, data, variant, seed, trained)
+        try:
+            score = label_free_score(settings, data, variant, seed, trained)
+        except InputError:
+            score = float("-inf")
         predicted = "".join(map(chr, 48 + predict_test(data, trained.model)))  # a digit for each document
-        candidates.append({"method": variant.described(), "score": score, "predicted": predicted})
+        candidates.append({"method": variant.described(), "score": max(score, -1e9), "predicted": predicted})
     best = max(range(len(candidates)), key=lambda number: float(candidates[number]["score"]))
     return method.variants()[best], candidates
 
@@ -601,6 +417,12 @@ def label_free_score(settings: Settings, data: PairData, method: Method, seed: i
     return scores.soft_neighbourhood_density(probabilities)
 
 
+def _label_ids(data: Any) -> np.ndarray:
+    import numpy as np
+
+    return np.asarray(data["label"][:], dtype=np.int64)
+
+
 def keep_picture(path: Path, before: tuple[Any, Any], after: tuple[Any, Any], seed: int) -> None:
     """Keep the same documents in two dimensions, before and after a representation."""
     from scipy import sparse
@@ -616,69 +438,3 @@ def keep_picture(path: Path, before: tuple[Any, Any], after: tuple[Any, Any], se
         points = project_two_dimensions(source, target, seed=seed, max_rows=PICTURE_ROWS)
         pictures.append([part.round(4).tolist() for part in points])
     write_json(path, pictures)
-
-
-def diagnose(data: PairData, path: Path, settings: Settings, cells: Sequence[tuple[System, int, Path]]) -> None:
-    """Tell how far the domains are apart, which words moved, and which words a method judges anew."""
-    import numpy as np
-    from scipy import sparse
-    from sklearn.linear_model import LogisticRegression
-
-    from nlptransfer.adaptation.label_shift import LabelShiftCorrection
-    from nlptransfer.data.documents import documents
-    from nlptransfer.embeddings.ngrams import NgramVectorizer
-    from nlptransfer.files import write_json
-    from nlptransfer.models.linear import LinearTextClassifier
-    from nlptransfer.transferability.domain_distances import describe_domains
-    from nlptransfer.transferability.moved_words import moved_words, sentiment_moved
-
-    num_source = len(data.labels)
-    source, target = data.pool[:num_source], data.pool[num_source:]
-    texts = [documents(data.pair.source_labelled), documents(data.pair.target_unlabelled)]
-    counter = NgramVectorizer(ngram_range=(1, 1), weighting="counts", min_documents=1).fit([*texts[0], *texts[1]])
-    counts = [counter.transform(part) for part in texts]
-    row = describe_domains(
-        data.name, source, target, source_counts=counts[0], target_counts=counts[1], seed=settings.split_seed
-    )
-    names = data.pair.label_names
-    try:
-        corrected = LabelShiftCorrection(LogisticRegression(C=settings.regularization), seed=settings.split_seed)
-        priors = corrected.fit(source, data.labels, target_features=target).target_priors_
-        shares = np.bincount(data.labels, minlength=len(names)) / num_source
-        row["label_shift_estimate"] = ", ".join(
-            f"{name} {before:.2f} -> {after:.2f}" for name, before, after in zip(names, shares, priors, strict=True)
-        )
-    except InputError as error:
-        row["label_shift_estimate"] = f"none ({error})"
-    words = moved_words(counts[0], counts[1], counter.terms_, top=10)
-    judged: list[Mapping[str, Any]] = []
-    if isinstance(data.extractor, NgramVectorizer) and sparse.issparse(target):
-        models = {
-            system.name: LinearTextClassifier.from_pretrained(folder / "model")
-            for system, seed, folder in cells
-            if system.method is not None and not system.method.is_network and seed == settings.seeds[0]
-            if (folder / "cell.json").exists()
-        }
-        base = models.pop(SOURCE_ONLY["linear"])
-        adapted = next((name for name in reversed(models) if "self_training" in name or "scl" in name), None)
-        if adapted is not None:
-
-            def last_class(model: LinearTextClassifier) -> np.ndarray:
-                mean = np.tensordot(model.member_weights, model.coefficients, axes=1)  # (classes, features)
-                return mean[-1] - mean[0]
-
-            rows = sentiment_moved(target, last_class(base), last_class(models[adapted]), data.extractor.terms_, top=10)
-            judged = [{"method": adapted, **own} for own in rows]
-    write_json(path, {"distances": row, "moved_words": words, "judged_anew": judged})
-
-
-def read_diagnosis(path: Path) -> dict[str, Any]:
-    """What `diagnose` has written."""
-    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return read
-
-
-def _label_ids(data: Any) -> np.ndarray:
-    import numpy as np
-
-    return np.asarray(data["label"][:], dtype=np.int64)

@@ -1,0 +1,203 @@
+"""All pairs of a run: each cell trained once, kept, and read again; several pairs at once."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlptransfer.adaptation.method_names import Method, parse_method
+from nlptransfer.errors import InputError
+from nlptransfer.recipes.domain_diagnosis import diagnose
+from nlptransfer.recipes.domain_features import make_pair_data
+from nlptransfer.recipes.domain_systems import (
+    SOURCE_ONLY,
+    System,
+    can_train_reference,
+    list_systems,
+    load_pair,
+    seeds_of,
+    train_cell,
+)
+
+if TYPE_CHECKING:
+    from nlptransfer.data.domain_pairs import DomainPair
+    from nlptransfer.evaluation.document_predictions import DocumentPredictions
+    from nlptransfer.experiments import Cell
+    from nlptransfer.recipes.cross_domain_sentiment import Settings
+
+    Cells = dict[tuple[str, str, int], Cell[DocumentPredictions]]
+    """By pair, system and seed."""
+
+FAILED = "failed.json"
+
+
+def num_processes(settings: Settings, num_pairs: int) -> int:
+    """As many as there are cores and pairs, unless told otherwise; a GPU is not shared."""
+    if settings.processes:
+        return min(settings.processes, num_pairs)
+    if settings.device not in ("auto", "cpu"):
+        return 1
+    import torch
+
+    return 1 if settings.device == "auto" and torch.cuda.is_available() else min(os.cpu_count() or 1, num_pairs)
+
+
+def train_pairs(settings: Settings, names: Mapping[str, tuple[str, str]]) -> None:
+    """Train every pair, several at once where that was asked for."""
+    processes = num_processes(settings, len(names))
+    if processes == 1:
+        for name, (source, target) in names.items():
+            train_pair(settings, source, target, name, tell=_tell)
+        return
+    # Fresh processes: a forked one would inherit the threads of torch half-way through.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin_process) as pool:
+        waiting = [pool.submit(train_pair, settings, *ends, name, _tell) for name, ends in names.items()]
+        try:
+            for done in as_completed(waiting):
+                done.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a process that trained a pair was ended from outside, perhaps for want of memory",
+                remedy="What was finished is kept: go on with --resume --processes 1.",
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error the other pairs need not begin
+
+
+def begin_process() -> None:
+    """Make of a fresh process one of several: one thread, no bars or tracebacks among the others' lines."""
+    import scipy.linalg  # noqa: F401  threadpoolctl limits what is loaded
+    import sklearn.linear_model  # noqa: F401
+    import threadpoolctl
+    import torch
+
+    # Several processes on all cores are faster than several that fight for all of them.
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
+    sys.stderr = io.StringIO()  # errors come back to the first process
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Else a killed run would train on, and write where the resumed one does."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def train_pair(settings: Settings, source: str, target: str, name: str, tell: Callable[[str], Any] = print) -> None:
+    """Train every system of one pair and keep each as a cell; cells that are there are left as they are.
+
+    Target test labels are not opened here, but for the reference where it has no other labels to learn from. A method
+    that these data are too few for, say, leaves word of it (`read_failure`), and the others go on.
+
+    Args:
+        settings: the recipe's.
+        source: the source's name.
+        target: the target's name.
+        name: the pair's.
+        tell: called with a line after each cell.
+
+    Raises:
+        InputError: no features can be made, or source-only can't be trained, so that nothing could be compared.
+    """
+    from nlptransfer.data.domain_pairs import draw_few
+    from nlptransfer.experiments import cell_folder, run_cell
+    from nlptransfer.files import write_json
+
+    cells = [
+        (system, seed, cell_folder(settings.output_dir, system.name, seed, pair=name))
+        for system in list_systems(settings)
+        for seed in seeds_of(system, settings)
+    ]
+    diagnosis = settings.output_dir / "cells" / cells[0][2].parent.name / "domains.json"
+    if diagnosis.exists() and all((folder / "cell.json").exists() for _, _, folder in cells):
+        return
+    pair = load_pair(settings, source, target)
+    pool = load_pair(settings, source, target, max(settings.target_labels)) if any(settings.target_labels) else pair
+    data = make_pair_data(settings, pair, name)
+    chosen: dict[str, Method] = {}
+    for number, (system, seed, folder) in enumerate(cells, start=1):
+        if system.method is None and not can_train_reference(pair):
+            continue
+        done = (folder / "cell.json").exists()
+        (folder / FAILED).unlink(missing_ok=True)  # of an earlier try
+        own = draw_few(pool, system.num_few, seed=seed) if system.num_few else pair
+        train = partial(train_cell, settings, data, system, seed, own, chosen.get(system.name))
+        try:
+            cell = run_cell(folder, train)
+        except (InputError, FloatingPointError) as error:
+            if system.name in SOURCE_ONLY.values():
+                raise InputError(str(error).rstrip("."), where=f"{name}, {system.name}, seed {seed}") from error
+            write_json(folder / FAILED, str(error))
+            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}) could not be trained: {error}")
+            continue
+        if "chosen" in cell.facts:
+            chosen.setdefault(system.name, parse_method(cell.facts["chosen"]))
+        if not done:
+            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}), {cell.seconds:.1f} s")
+    if not diagnosis.exists():
+        diagnose(data, diagnosis, settings, cells)
+
+
+def read_failure(folder: Path) -> str | None:
+    """Why a cell could not be trained; None where nothing of the kind is known."""
+    path = folder / FAILED
+    return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def read_cells(
+    settings: Settings,
+    names: Mapping[str, tuple[str, str]],
+    loaded: Mapping[str, DomainPair],
+    systems: Sequence[System],
+) -> tuple[Cells, dict[tuple[str, str], str]]:
+    """The kept cells; and, by pair and system, why a system could not be trained, under one seed at least.
+
+    A system that failed under some of its seeds is left out on that pair: the others would be a choice of seeds.
+    """
+    from nlptransfer.experiments import cell_folder, run_cell
+
+    def missing(folder: Path) -> Any:
+        raise RuntimeError(f"{folder} was to be trained, and was not")
+
+    cells: Cells = {}
+    failures: dict[tuple[str, str], str] = {}
+    for name in names:
+        for system in systems:
+            if system.method is None and not can_train_reference(loaded[name]):
+                continue
+            seeds = seeds_of(system, settings)
+            folders = {seed: cell_folder(settings.output_dir, system.name, seed, pair=name) for seed in seeds}
+            reasons = [reason for folder in folders.values() if (reason := read_failure(folder)) is not None]
+            if reasons:
+                failures[name, system.name] = reasons[0]
+                continue
+            cells |= {(name, system.name, seed): run_cell(folder, missing) for seed, folder in folders.items()}
+    return cells, failures
+
+
+def sign_pair(name: str, pair: DomainPair, cells: Cells) -> dict[str, Any]:
+    """The pair's signature, with the openings for the reference, which was trained elsewhere."""
+    signature = pair.signature
+    if signature["test_labels_opened"] is not None:
+        opened = sum(bool(cell.facts.get("opened_test_labels")) for (own, _, _), cell in cells.items() if own == name)
+        signature["test_labels_opened"]["reference"] = opened
+    return signature
