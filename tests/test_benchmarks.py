@@ -54,6 +54,7 @@ def test_word_vector_benchmark_rates_every_reader_against_gensim() -> None:
     assert "gensim" in result.stdout
 
 
+@pytest.mark.slow
 def test_array_benchmark_rates_every_method_against_skada() -> None:
     result = run_benchmark("array_adaptation.py", "--small", "--threads", "1")
     assert result.returncode == 0, result.stderr

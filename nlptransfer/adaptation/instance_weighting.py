@@ -95,8 +95,8 @@ class DensityRatioWeighting(BaseEstimator):
         C: of the logistic regression; the smaller, the closer the weights are to 1. 0.01 suits a few thousand reviews
             with thousands of words.
         clip: largest ratio w(x), before the division by the mean; None for no limit.
-        folds: of the cross-fitting, at least 2. The time grows with folds - 1: two take no longer than one classifier
-            on all rows, but each learns from half of them, and its weights follow the true ratio less closely.
+        folds: of the cross-fitting, at least 2. The time grows with folds - 1: two take about as long as one
+            classifier on all rows, but each learns from half of them, and the weights are further from the true ratio.
         seed: of the division into folds.
 
     Attributes:
