@@ -171,7 +171,7 @@ def parse_method(name: str) -> Method:
         )
     if not heads:
         steps.append(("linear", None))
-    _check_combination(name, names, steps[-1][0])
+    _check_combination(name, names, heads[0] if heads else "linear")
     return Method("+".join(parts), tuple(steps))
 
 
@@ -213,11 +213,11 @@ def _check_combination(name: str, names: list[str], head: str) -> None:
             found=name,
             remedy=f"Leave out {augmentation} or {head}.",
         )
-    if augmentation == "easyadapt_pp" and head == "label_shift":
+    if augmentation == "easyadapt_pp" and head != "linear":
         raise InputError(
-            "'label_shift' weighs all rows of a class alike, and those that 'easyadapt_pp' adds count little",
+            f"the rows that 'easyadapt_pp' adds carry every label, which '{head}' would take for labelled reviews",
             found=name,
-            remedy="Write easyadapt, or leave out label_shift.",
+            remedy=f"Write easyadapt, or leave out {head}.",
         )
     transforms = [step for step in names if STEPS[step].kind == "transform"]
     if "easyadapt_pp" in transforms[:-1]:

@@ -179,7 +179,8 @@ def train_network(
 ) -> NetworkSystem:
     """Train one network by the method's last step; those before it are not applied here.
 
-    With an adaptation weight of 0 every method's network is that of ``network``, number for number.
+    With an adaptation weight of 0 the network of dann, mmd, deep_coral and pivot_tasks is that of ``network``, number
+    for number.
 
     Args:
         method: a method that ends in a network.

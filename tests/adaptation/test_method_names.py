@@ -181,7 +181,7 @@ def test_the_few_labelled_rows_are_not_added_twice(augmentation: str, head: str)
 def test_the_rows_of_easyadapt_pp_are_neither_transformed_nor_counted_in_full() -> None:
     with pytest.raises(InputError, match=r"no transform can follow it.*Write idf\+scl\+easyadapt_pp"):
         parse_method("idf+easyadapt_pp+scl")
-    with pytest.raises(InputError, match="those that 'easyadapt_pp' adds count little"):
+    with pytest.raises(InputError, match="'easyadapt_pp' adds carry every label"):
         parse_method("easyadapt_pp+label_shift")
     assert parse_method("easyadapt_pp+density_ratio").steps[0] == ("easyadapt_pp", None)
 
