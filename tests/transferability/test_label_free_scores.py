@@ -6,6 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
+import sklearn
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
@@ -65,15 +66,14 @@ def test_soft_neighbourhood_density_is_the_entropy_of_the_similarities_to_all_ot
 
 
 def test_soft_neighbourhood_density_agrees_with_skada() -> None:
-    metrics = pytest.importorskip("skada.metrics")
-
     class Fixed:
         def predict_proba(self, features: np.ndarray, **_: object) -> np.ndarray:
             return features
 
     given = probabilities(3, number=40, sharpness=2.0)
-    scorer = metrics.SoftNeighborhoodDensity()
-    theirs = scorer._score(None, Fixed(), given, np.zeros(40), sample_domain=np.full(40, -1))
+    with sklearn.config_context(enable_metadata_routing=True):  # skada wants it, and switches it on when imported
+        scorer = pytest.importorskip("skada.metrics").SoftNeighborhoodDensity()
+        theirs = scorer._score(None, Fixed(), given, np.zeros(40), sample_domain=np.full(40, -1))
     assert soft_neighbourhood_density(given) == pytest.approx(theirs, abs=1e-6)
 
 
