@@ -192,7 +192,8 @@ def fit_array_system(method: Method, arrays: DomainArrays, *, regularization: fl
     head, value = method.steps[-1]
     estimator = LogisticRegression(C=regularization, max_iter=1000)
     if head == "few_only":
-        rows, labels, weights = few, np.asarray(few_labels), np.ones(len(few_labels))  # type: ignore[arg-type]
+        rows, labels = few, np.asarray(few_labels)
+        weights = np.ones(len(labels))
     elif head == "pooled":
         rows = stack_rows(rows, few)
         labels = np.concatenate([labels, np.asarray(few_labels)])

@@ -129,10 +129,10 @@ class Method:
 
 def setting_of(step: str, value: float | None) -> float:
     """The number that a step works with: the one given, else its default."""
-    default = STEPS[step].default
-    if value is None and default is None:
+    number = STEPS[step].default if value is None else value
+    if number is None:
         raise ValueError(f"{step} has no number")
-    return float(default if value is None else value)  # type: ignore[arg-type]
+    return float(number)
 
 
 def parse_method(name: str) -> Method:
