@@ -373,7 +373,7 @@ def describe_run(settings: Settings, systems: Sequence[System]) -> dict[str, Any
         "features": " + ".join(settings.features) + (f" ({settings.encoder})" if settings.encoder else ""),
         "labels for training": "source",
         "labels for model choice": f"none of the target; by {settings.selection.replace('_', ' ')} on the source's "
-        "labels, under the first seed",
+        "labels, on average over a cut for each seed",
         "target labels for training": (
             f"{', '.join(map(str, settings.target_labels))} in {', '.join(few)}" if few else "none"
         ),
