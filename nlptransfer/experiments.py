@@ -44,6 +44,7 @@ def cell_folder(run_folder: str | Path, system: str, seed: int, *, pair: str | N
         seed: the seed.
         pair: the pair of domains, `books>dvd`. In the folder's name, > becomes _to_; other characters that no file
             system is sure to take (domains may be named by files) become _, followed by a digest of the whole name.
+            Of a name too long for a folder, as that of a source of many domains, the end is taken, with the digest.
 
     Returns:
         The folder, which may not be there yet.
@@ -56,8 +57,10 @@ def cell_folder(run_folder: str | Path, system: str, seed: int, *, pair: str | N
     if pair is not None:
         arrow = pair.replace(">", "_to_")
         name = re.sub(r"[^A-Za-z0-9._+-]", "_", arrow)
-        # Two names that differ only in such characters must not share a folder.
-        cells /= name if name == arrow else f"{name[-80:]}_{hashlib.sha256(pair.encode()).hexdigest()[:8]}"
+        if name != arrow or len(name) > 200:
+            # Two names that differ only in such characters, or where one is cut off, must not share a folder.
+            name = f"{name[-80:]}_{hashlib.sha256(pair.encode()).hexdigest()[:8]}"
+        cells /= name
     return cells / f"{system}-{seed}"
 
 

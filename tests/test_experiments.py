@@ -96,10 +96,13 @@ def test_what_tells_that_a_cell_has_run_is_written_last(tmp_path: Path, monkeypa
 
 
 def test_cells_of_pairs_named_by_files_have_safe_folders_of_their_own(tmp_path: Path) -> None:
-    names = ["a/b.csv>c:d", "a_b.csv>c/d", "a/b.csv>c/d", "ü" * 300]
+    many = "+".join(f"domain_{n}" for n in range(1, 40))
+    names = ["a/b.csv>c:d", "a_b.csv>c/d", "a/b.csv>c/d", "ü" * 300, f"{many}>domain_0", f"other+{many}>domain_0"]
     folders = {cell_folder(tmp_path, "dann", 0, pair=name) for name in names}
     assert len(folders) == len(names)
     for folder in folders:
         assert folder.parents[2] == tmp_path
         folder.mkdir(parents=True)
+    joined = "books+dvd+electronics>kitchen"
+    assert cell_folder(tmp_path, "dann", 0, pair=joined).parent.name == "books+dvd+electronics_to_kitchen"
     assert cell_folder(tmp_path, "frozen", 3) == tmp_path / "cells" / "frozen-3"

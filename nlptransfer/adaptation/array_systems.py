@@ -114,7 +114,10 @@ def prepare_arrays(method: Method, arrays: DomainArrays, *, seed: int) -> Prepar
 
     Raises:
         InputError: the method needs labelled target rows and there are none, or a step can't be fitted.
+        ValueError: the method begins with a representation, which `represent_arrays` learns.
     """
+    if method.representation is not None:
+        raise ValueError(f"{method.name} begins with a representation: see represent_arrays")
     if method.needs_target_labels and arrays.few is None:
         raise InputError(
             f"'{method.name}' needs a few labelled reviews of the target",

@@ -11,7 +11,7 @@ from typing import Literal
 
 from nlptransfer.errors import InputError
 
-Kind = Literal["transform", "weighting", "classifier", "network"]
+Kind = Literal["representation", "transform", "weighting", "classifier", "network"]
 
 _RANGES: dict[str, Callable[[float], bool]] = {
     "a number from 0 on": lambda value: value >= 0,
@@ -23,6 +23,7 @@ _RANGES: dict[str, Callable[[float], bool]] = {
 _WHOLE = "a whole number from 1 on"
 _SHARE = "a number above 0 and at most 1"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ON_WORDS = ("idf", "scl", "pivot_tasks")
 _WITHOUT_WEIGHTS = ("tradaboost", "few_only", "label_shift")
 
 
@@ -31,7 +32,8 @@ class Step:
     """What can be said in a method's name.
 
     Attributes:
-        kind: a transform of features, a weighting of source rows, a linear classifier, or a network's training.
+        kind: a representation that is learnt from unlabelled text, a transform of features, a weighting of source rows,
+            a linear classifier, or a network's training.
         setting: what the number after the colon sets; None where there is nothing to set.
         default: that number.
         candidates: the numbers to choose from by a label-free score.
@@ -50,6 +52,10 @@ class Step:
 
 
 STEPS = {
+    "msda": Step("representation", "num_layers", 3, (1, 3, 5), _WHOLE),
+    "msda_without_target": Step("representation", "num_layers", 3, (1, 3, 5), _WHOLE),
+    "sda": Step("representation", "num_layers", 2, (1, 2, 3), _WHOLE, random=True),
+    "sda_without_target": Step("representation", "num_layers", 2, (1, 2, 3), _WHOLE, random=True),
     "idf": Step("transform"),
     "coral": Step("transform", "regularization", 0.01, (0.001, 0.01, 0.1), "a number above 0"),
     "scl": Step("transform", "num_dimensions", 50, (25, 50, 100), _WHOLE),
@@ -73,10 +79,11 @@ STEPS = {
     "deep_coral": Step("network", "adaptation_weight", 100.0, (1.0, 10.0, 100.0), random=True),
     "pivot_tasks": Step("network", "adaptation_weight", 0.3, (0.1, 0.3, 1.0), random=True),
     "network_self_training": Step("network", "final_share", 0.8, (0.4, 0.8), _SHARE, random=True),
+    "sequence_denoising": Step("network", "epochs", 5, allowed=_WHOLE, random=True),
     "l2_sp": Step("network", "strength", 0.1, (0.01, 0.1, 1.0), random=True, needs_target_labels=True),
 }
-"""Every step by name. A new method is one file and one line here, and one where its kind is built (`array_systems.py`,
-`network_systems.py`)."""
+"""Every step by name. A new method is one file and one line here, and one where its kind is built
+(`representations.py`, `array_systems.py`, `network_systems.py`)."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,20 @@ class Method:
     def head(self) -> str:
         """What classifies in the end: a classifier's or network's step."""
         return self.steps[-1][0]
+
+    @property
+    def representation(self) -> tuple[str, float | None] | None:
+        """The step that learns a representation, on which all others work, with its number; None without one."""
+        return self.steps[0] if STEPS[self.steps[0][0]].kind == "representation" else None
+
+    def on_representation(self) -> Method:
+        """The method without its representation: what is done with the features that it learns."""
+        return self if self.representation is None else Method(self.name, self.steps[1:])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a linear classifier is all there is beside a representation."""
+        return self.on_representation().steps == (("linear", None),)
 
     @property
     def is_network(self) -> bool:
@@ -138,9 +159,9 @@ def setting_of(step: str, value: float | None) -> float:
 def parse_method(name: str) -> Method:
     """Read a method's name.
 
-    Steps are joined by ``+``: transforms of the features and weightings of the source rows in the order in which they
-    are applied, then at most one classifier or network; without one, a logistic regression. A number after a colon
-    sets the step's one main setting.
+    Steps are joined by ``+``: a representation, if any; transforms of the features and weightings of the source rows in
+    the order in which they are applied; then at most one classifier or network; without one, a logistic regression. A
+    number after a colon sets the step's one main setting.
 
     Args:
         name: such as ``coral``, ``dann:0.1`` or ``idf+scl+self_training``.
@@ -218,6 +239,19 @@ def _check_combination(name: str, names: list[str], head: str) -> None:
             f"the rows that 'easyadapt_pp' adds carry every label, which '{head}' would take for labelled reviews",
             found=name,
             remedy=f"Write easyadapt, or leave out {head}.",
+        )
+    if any(STEPS[step].kind == "representation" for step in names[1:]):
+        raise InputError(
+            f"the method '{name}' learns a representation from the features of an earlier step",
+            expected="a representation first, since it reads the words of a document",
+            remedy="Write it as the first step, and no second one.",
+        )
+    wants_words = next((step for step in names if step in _ON_WORDS), None)
+    if wants_words and STEPS[names[0]].kind == "representation":
+        raise InputError(
+            f"'{wants_words}' works on words, and '{names[0]}' leaves none",
+            found=name,
+            remedy=f"Leave out {wants_words}, or {names[0]}.",
         )
     transforms = [step for step in names if STEPS[step].kind == "transform"]
     if "easyadapt_pp" in transforms[:-1]:

@@ -38,7 +38,7 @@ class DomainPair:
     ``label`` (ClassLabel over `label_names`); all others have none.
 
     Attributes:
-        source: name of the source corpus.
+        source: name of the source corpus, of several joined by `` + ``.
         target: name of the target corpus.
         label_names: names of the classes by id, for both domains.
         source_labelled: what to train on.
@@ -74,20 +74,21 @@ class DomainPair:
 
 
 def assemble_domain_pair(
-    source_corpus: Dataset | Mapping[str, Dataset],
+    source_corpus: Dataset | Mapping[str, Dataset] | Sequence[Dataset | Mapping[str, Dataset]],
     target_corpus: Dataset | Mapping[str, Dataset],
     *,
-    source: str,
+    source: str | Sequence[str],
     target: str,
     target_labels: int = 0,
     label_pool: int | None = None,
     drop_duplicates: bool = False,
     seed: int,
 ) -> DomainPair:
-    """Divide two loaded corpora into what may be seen and what may not.
+    """Divide loaded corpora into what may be seen and what may not.
 
     The source's labelled reviews are those of its split ``train`` (of the whole, if it has no splits) that carry a
-    label; those without label and the split ``unlabelled`` are unlabelled.
+    label; those without label and the split ``unlabelled`` are unlabelled. Several corpora are one source: their rows
+    stand below one another, in the order given.
 
     Target with a labelled split ``test``: that is the test. Unlabelled are the split ``unlabelled``, where there is
     one, or else all of ``train`` without its labels. The labelled reviews of ``train`` are `target_train`, and the
@@ -106,9 +107,9 @@ def assemble_domain_pair(
     that stands in the test a second time is never drawn. Other splits (``dev``, the source's ``test``) are not used.
 
     Args:
-        source_corpus: a text corpus, or its splits by name.
-        target_corpus: likewise, of the other domain.
-        source: name of the source, for messages and the signature.
+        source_corpus: a text corpus, or its splits by name; or a list of such.
+        target_corpus: a text corpus of the other domain, or its splits by name.
+        source: name of the source, for messages and the signature; of a list of corpora, a list of names.
         target: name of the target.
         target_labels: how many labelled reviews of the target training may use.
         label_pool: how many reviews to take out of the test where they come from there; `target_labels` by default.
@@ -119,21 +120,28 @@ def assemble_domain_pair(
         The pair.
 
     Raises:
-        InputError: a domain is empty; no label in the source, or one class only; classes that differ between the
-            domains; texts on one side and counted terms on the other; both are the same reviews; more labels asked
-            for than there are; fewer than 2 unlabelled target reviews.
+        InputError: a domain is empty; no label in a source, or one class only; classes that differ between the
+            domains; texts in one and counted terms in another; both are the same reviews; more labels asked for than
+            there are; fewer than 2 unlabelled target reviews.
 
     Example:
         >>> pair = assemble_domain_pair(books, dvd, source="books", target="dvd", seed=0)
         >>> "label" in pair.target_unlabelled.column_names
         False
         >>> score = accuracy(pair.test_labels.open(), predicted)
+        >>> pair = assemble_domain_pair([books, dvd], kitchen, source=["books", "dvd"], target="kitchen", seed=0)
     """
     if target_labels < 0 or (label_pool is not None and label_pool < target_labels):
         raise ValueError(f"target_labels={target_labels} must be within 0..label_pool={label_pool}")
-    labelled, source_unlabelled = source_roles(source_corpus, where=source)
+    sources = (source,) if isinstance(source, str) else tuple(source)
+    corpora = source_corpus if isinstance(source_corpus, Sequence) else (source_corpus,)
+    if len(corpora) != len(sources) or not sources:
+        raise ValueError(f"{len(corpora)} corpora of the source, and {len(sources)} names of it")
+    roles = [source_roles(corpus, where=name) for corpus, name in zip(corpora, sources, strict=True)]
+    labelled, source_unlabelled, from_source = _join_sources(roles, sources)
+    source = " + ".join(sources)
     parts = target_roles(target_corpus, where=target)
-    _check_same_kind(labelled, parts.test, source=source, target=target)
+    _check_same_kind(labelled, parts.test, names=(source, target))
     label_names = _shared_classes(labelled, parts, source=source, target=target)
 
     pool = (target_labels if label_pool is None else label_pool) if parts.train is None else 0
@@ -170,7 +178,7 @@ def assemble_domain_pair(
         "dropped_from_source": int((in_test | earlier).sum()) if drop_duplicates else 0,
     }
     if drop_duplicates:
-        labelled = labelled.select(~(in_test | earlier))
+        labelled, from_source = labelled.select(~(in_test | earlier)), from_source[~(in_test | earlier)]
         if set(labelled.classes()) != set(label_names):
             raise InputError(
                 "without its duplicates the source has no review left of some class",
@@ -187,6 +195,7 @@ def assemble_domain_pair(
         "source": source,
         "target": target,
         "label_names": list(label_names),
+        "source_labelled_by_domain": {name: int((from_source == row).sum()) for row, name in enumerate(sources)},
         "rows": {
             "source_labelled": len(labelled),
             "source_unlabelled": len(source_unlabelled),
@@ -240,14 +249,42 @@ def draw_few(pair: DomainPair, num_labels: int, *, seed: int) -> DomainPair:
     return replace(pair, target_labelled=pair.target_labelled.select(order[:num_labels]))
 
 
-def _check_same_kind(labelled: DocumentRows, other: DocumentRows, *, source: str, target: str) -> None:
-    kinds = ["texts" if "text" in rows.features else "counted terms" for rows in (labelled, other)]
+def _join_sources(
+    roles: Sequence[tuple[DocumentRows, DocumentRows]], names: Sequence[str]
+) -> tuple[DocumentRows, DocumentRows, NDArray[np.int64]]:
+    """The labelled rows of all sources, those without label, and for each labelled row the number of its source."""
+    import pyarrow
+
+    labelled, unlabelled = roles[0]
+    classes = labelled.classes()
+    for (other, _), name in zip(roles[1:], names[1:], strict=True):
+        _check_same_kind(labelled, other, names=(names[0], name))
+        if other.classes() != classes:
+            raise InputError(
+                "the domains of the source have different classes",
+                where=f"{names[0]} and {name}",
+                expected=f"the classes of {names[0]}: {_listed(classes)}",
+                found=f"{_listed(other.classes())} in {name}",
+                remedy="Give the same names to the labels of all, and leave out the reviews of classes that one of "
+                "them lacks.",
+            )
+        table = other.table.select(labelled.table.column_names).cast(labelled.table.schema)
+        labels = np.concatenate([labelled.ids(classes), other.ids(classes)])
+        table = pyarrow.concat_tables([labelled.table, table])
+        labelled = DocumentRows(table, labelled.features, labels, tuple(classes))
+    for _, other in roles[1:]:
+        unlabelled = unlabelled.then(other)
+    return labelled, unlabelled, np.repeat(np.arange(len(roles)), [len(own) for own, _ in roles])
+
+
+def _check_same_kind(rows: DocumentRows, other: DocumentRows, *, names: tuple[str, str]) -> None:
+    kinds = ["texts" if "text" in part.features else "counted terms" for part in (rows, other)]
     if kinds[0] != kinds[1]:
         raise InputError(
             "the domains can't be compared: one has texts, the other counted terms",
-            where=f"{source} and {target}",
+            where=" and ".join(names),
             found=f"{kinds[0]} and {kinds[1]}",
-            remedy="Name two corpora of one kind, such as amazon:books and amazon:dvd.",
+            remedy="Name corpora of one kind, such as amazon:books and amazon:dvd.",
         )
 
 

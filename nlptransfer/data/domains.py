@@ -1,27 +1,21 @@
-"""Domains by name: `load_domain_pair` loads two and divides them; a grid's list of domains becomes its pairs."""
+"""Domains by name: `load_domain_pair` loads and divides them; a grid's list of domains becomes its pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from nlptransfer.data.corpora import load_corpus
+from nlptransfer.data.domain_names import FAMILIES, check_different, place_and_domain, source_domains
 from nlptransfer.data.domain_pairs import DomainPair, assemble_domain_pair
-from nlptransfer.data.reviews import DOMAINS
 from nlptransfer.errors import InputError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-FAMILIES = {
-    **dict.fromkeys(("amazon", "amazon-bow5000", "amazon-ngrams"), DOMAINS),
-    "synthetic-reviews": ("source", "target"),
-}
-"""Names that stand for several domains: ``amazon`` for ``amazon:books``, ``amazon:dvd`` and so on."""
 
 
 def load_domain_pair(
@@ -44,8 +38,8 @@ def load_domain_pair(
 
     Args:
         source: a corpus name or path as for `load_corpus`; ``reviews.csv#books`` takes the rows of one domain of a file
-            with a column for it.
-        target: likewise.
+            with a column for it. Several that are joined by `` + `` are one source (`source_domains` tells how).
+        target: likewise, of one domain.
         target_labels: how many labelled reviews of the target training may use.
         label_pool: how many reviews to take out of the test where they come from there; `target_labels` by default.
         drop_duplicates: take reviews out of the labelled source that stand there already, or in the target's test.
@@ -59,24 +53,26 @@ def load_domain_pair(
         The pair.
 
     Raises:
-        InputError: source and target are the same; a domain that the file does not hold (lists those it holds); what
+        InputError: two of the domains are the same; a domain that the file does not hold (lists those it holds); what
             `load_corpus` or `assemble_domain_pair` refuses.
 
     Example:
         >>> pair = load_domain_pair("amazon:books", "amazon:dvd", seed=0)
         >>> pair = load_domain_pair("reviews.csv#books", "reviews.csv#dvd", target_labels=50, seed=0)
+        >>> pair = load_domain_pair("amazon:books + amazon:dvd", "amazon:kitchen", seed=0)
     """
     check_different(source, target)
-    corpora = [
+    sources = source_domains(source)
+    *source_corpora, target_corpus = [
         load_domain(
             name, data_dir=data_dir, text_column=text_column, label_column=label_column, domain_column=domain_column
         )
-        for name in (source, target)
+        for name in (*sources, target)
     ]
     return assemble_domain_pair(
-        corpora[0],
-        corpora[1],
-        source=source,
+        source_corpora,
+        target_corpus,
+        source=sources,
         target=target,
         target_labels=target_labels,
         label_pool=label_pool,
@@ -108,7 +104,7 @@ def load_domain(
     Raises:
         InputError: there is no column of domains, or no row of this one (lists those there are).
     """
-    place, domain = _place_and_domain(name)
+    place, domain = place_and_domain(name)
     corpus = load_corpus(
         place,
         task="classification",
@@ -147,6 +143,9 @@ def pick_domain(corpus: Dataset | DatasetDict, domain: str, *, where: str | Path
             where=where,
             expected=f"one of {', '.join(known) or 'none: no row names its domain'}",
             found=domain,
+            remedy=f"For a source of several, name the file each time: {where}#books + {where}#dvd."
+            if "+" in domain
+            else None,
         )
     return DatasetDict(picked) if isinstance(corpus, Mapping) else picked["train"]
 
@@ -190,26 +189,28 @@ def domains_of(
 def expand_pairs(
     domains: Sequence[str],
     *,
+    kind: Literal["all", "leave_one_out"] = "all",
     data_dir: str | Path | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
     domain_column: str | None = None,
 ) -> list[tuple[str, str]]:
-    """Every ordered pair of the domains given.
+    """Every ordered pair of the domains given, or each of them once as the target of all others together.
 
     ``amazon``, ``amazon-bow5000`` and ``amazon-ngrams`` stand for their four domains, ``synthetic-reviews`` for its
-    two. A single file stands for the
-    domains that its column names; among others, a file is one domain.
+    two. A single file stands for the domains that its column names; among others, a file is one domain.
 
     Args:
-        domains: names as for `load_domain_pair`.
+        domains: names as for `load_domain`.
+        kind: ``all``: every ordered pair. ``leave_one_out``: each target once, the other domains joined as its source.
         data_dir: see `load_corpus`; so also the next three.
         text_column: the column with the texts.
         label_column: the column with the labels.
         domain_column: the column with the domains.
 
     Returns:
-        (source, target) names: sources in the order given, and for each its targets in that order.
+        (source, target) names for `load_domain_pair`: sources in the order given, and for each its targets in that
+        order; or targets in the order given.
 
     Raises:
         InputError: a domain is named twice, or fewer than two are.
@@ -219,13 +220,15 @@ def expand_pairs(
         12
         >>> expand_pairs(["a.csv", "b.jsonl"])
         [('a.csv', 'b.jsonl'), ('b.jsonl', 'a.csv')]
+        >>> expand_pairs(["amazon"], kind="leave_one_out")[-1]
+        ('amazon:books + amazon:dvd + amazon:electronics', 'amazon:kitchen')
     """
     names = [
         expanded
         for name in domains
         for expanded in ([f"{name}:{domain}" for domain in FAMILIES[name]] if name in FAMILIES else [name])
     ]
-    if len(names) == 1 and _place_and_domain(names[0])[1] is None:
+    if len(names) == 1 and place_and_domain(names[0])[1] is None:
         found = domains_of(
             names[0],
             data_dir=data_dir,
@@ -243,62 +246,9 @@ def expand_pairs(
     pairs = list(permutations(names, 2))
     for source, target in pairs:
         check_different(source, target)
+    if kind == "leave_one_out":
+        return [(" + ".join(name for name in names if name != target), target) for target in names]
     return pairs
-
-
-def pair_name(source: str, target: str) -> str:
-    """A pair's short name.
-
-    Args:
-        source: name of the source.
-        target: name of the target.
-
-    Example:
-        >>> pair_name("amazon:books", "data/reviews.csv#dvd")
-        'books>dvd'
-        >>> pair_name("mine.csv", "theirs.jsonl.gz")
-        'mine>theirs'
-    """
-    short = [_short_name(name) for name in (source, target)]
-    return ">".join(short if short[0] != short[1] else (source, target))
-
-
-def check_different(source: str, target: str) -> None:
-    """Raise InputError if two names lead to the same reviews, whole or in part."""
-    (place, domain), (other, other_domain) = _place_and_domain(source), _place_and_domain(target)
-    files = [Path(name).expanduser() for name in (place, other)]
-    same = place == other or (files[0].exists() and files[1].exists() and files[0].samefile(files[1]))
-    if same and (domain is None or other_domain is None or domain == other_domain):
-        raise InputError(
-            "source and target are the same corpus"
-            if domain == other_domain
-            else "the one is a part of the other: source and target share reviews",
-            where=f"{source} and {target}",
-            expected="two different domains",
-            remedy=f"Of a file with a column of domains, name one domain each, such as {place}#books and {place}#dvd."
-            if files[0].exists()
-            else "Name another target.",
-        )
-
-
-def _place_and_domain(name: str) -> tuple[str, str | None]:
-    """What to load, and which domain of it; a file whose own name holds a # is taken whole."""
-    place, mark, domain = str(name).rpartition("#")
-    if not mark or Path(name).expanduser().exists():
-        return str(name), None
-    if not place or not domain:
-        raise InputError("the domain has no name", where=name, expected="a name such as reviews.csv#books")
-    return place, domain
-
-
-def _short_name(name: str) -> str:
-    place, domain = _place_and_domain(name)
-    if domain is not None:
-        return domain
-    kind, mark, rest = place.partition(":")
-    if mark and not Path(place).expanduser().exists():
-        return rest.rpartition("/")[2] or kind
-    return Path(place).name.partition(".")[0] or place
 
 
 def _splits(corpus: Dataset | DatasetDict) -> dict[str, Dataset]:

@@ -57,9 +57,10 @@ def restore_extractor(
     Example:
         >>> restore_extractor(*vectorizer.to_saved()).transform(["a good book"])
     """
-    from nlptransfer.embeddings.joined_features import JoinedFeatures  # it restores its parts from here
+    from nlptransfer.embeddings.feature_layers import LayeredFeatures  # these two restore their parts from here
+    from nlptransfer.embeddings.joined_features import JoinedFeatures
 
-    types = {**_TYPES, "joined": JoinedFeatures}
+    types = {**_TYPES, "joined": JoinedFeatures, "layered": LayeredFeatures}
     if config["type"] not in types:
         raise InputError(
             "the model's features are of a type that is not known to this version",

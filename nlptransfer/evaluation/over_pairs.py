@@ -150,8 +150,10 @@ def compare_system_over_pairs(
 
     The p-value is the sign-flip permutation test's over pairs, on gains averaged over the seeds: the unit is the pair,
     since seeds of one pair are no independent evidence. Nor are pairs that share a test set (or labelled data) wholly
-    independent, which the test does not know: with four domains, twelve pairs have four test sets. Fewer than six pairs
-    can give no p-value below 0.05. The interval draws pairs, seeds and documents anew (`over_pairs_interval`).
+    independent, which the test does not know: with four domains, twelve pairs have four test sets. Where each of four
+    domains once is the target of all others together, the test sets differ, but any two sources share two domains.
+    Fewer than six pairs can give no p-value below 0.05, so those four are no evidence however large the gain. The
+    interval draws pairs, seeds and documents anew (`over_pairs_interval`).
 
     Args:
         system: one system's predictions on one split of every pair, under every seed.

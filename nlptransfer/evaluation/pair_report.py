@@ -123,14 +123,32 @@ def pairs_of(rows: Iterable[Score | Verdict]) -> list[str]:
 
 
 def short_pairs(pairs: Sequence[str]) -> tuple[list[str], str]:
-    """Pairs for narrow columns, `B>D`, and what the letters mean; whole names where initials would be ambiguous."""
-    split_pairs = [pair.split(">") for pair in pairs]
-    domains = list(dict.fromkeys(domain for own in split_pairs for domain in own))
+    """Pairs for narrow columns, `B>D` or `B+D>K`, and what the letters mean; whole names where initials are ambiguous.
+
+    Args:
+        pairs: names of pairs; the domains of a source are joined by +.
+    """
+    split_pairs = [[end.split("+") for end in pair.split(">")] for pair in pairs]
+    domains = dict.fromkeys(domain for pair in split_pairs for end in pair for domain in end)
     initials = {domain: domain[:1].upper() for domain in domains}
-    if any(len(own) != 2 for own in split_pairs) or len(set(initials.values())) < len(domains):
-        return list(pairs), ""
+    if any(len(own) != 2 for own in split_pairs) or len({*initials.values()} - {""}) < len(domains):
+        return column_names(pairs), ""
     legend = ", ".join(f"{initial}: {domain}" for domain, initial in initials.items())
-    return [">".join(initials[domain] for domain in own) for own in split_pairs], legend
+    return [">".join("+".join(initials[domain] for domain in end) for end in pair) for pair in split_pairs], legend
+
+
+def column_names(pairs: Sequence[str]) -> list[str]:
+    """Pairs for the heads of columns: `9 domains>toys` for a source of more than three, where that tells them apart.
+
+    Args:
+        pairs: names of pairs; the domains of a source are joined by +.
+    """
+    counts = [pair.partition(">")[0].count("+") + 1 for pair in pairs]
+    short = [
+        f"{count} domains>{pair.partition('>')[2]}" if count > 3 else pair
+        for count, pair in zip(counts, pairs, strict=True)
+    ]
+    return short if len(set(short)) == len(set(pairs)) else list(pairs)
 
 
 def _pair_spread(scores: Sequence[Score], system: str, pairs: Sequence[str]) -> str:

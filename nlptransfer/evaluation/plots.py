@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from nlptransfer.evaluation.document_predictions import ALL_PAIRS, DocumentPredictions
 from nlptransfer.evaluation.metrics import DOCUMENT_METRICS, TagLists, confusion_matrix
+from nlptransfer.evaluation.pair_report import column_names
 from nlptransfer.evaluation.predictions import SystemPredictions, by_split, pooled_tags
 from nlptransfer.evaluation.verdict import METRIC_NAMES, SELECTION_SPLITS, Score, Verdict, p_text, points
 from nlptransfer.files import write_whole
@@ -209,7 +210,10 @@ def plot_gain_heat_map(verdicts: Sequence[Verdict]) -> Figure:
                 gains[row, column] = cells[system, pair].gain * 100
     limit = max(float(np.quantile(np.abs(gains[~np.isnan(gains)]), 0.95)), 0.5)
 
-    figure = _figure(0.62 * len(columns) + 3.4, 0.36 * len(systems) + 2.0)
+    names = ["mean" if pair == ALL_PAIRS else pair for pair in column_names(columns)]
+    # Names are written aslant: those longer than `kitchen>electronics` need more room below.
+    room = 0.05 * max(0, max(len(name) for name in names) - 19)
+    figure = _figure(0.62 * len(columns) + 3.4, 0.36 * len(systems) + 2.0 + room)
     axes = figure.add_subplot()
     image = axes.imshow(gains, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
     for row, system in enumerate(systems):
@@ -229,8 +233,14 @@ def plot_gain_heat_map(verdicts: Sequence[Verdict]) -> Figure:
                 color="white" if abs(gains[row, column]) > 0.65 * limit else "black",
             )
     axes.set_yticks(range(len(systems)), [_literal(system) for system in systems], fontsize=9)
-    names = ["mean" if pair == ALL_PAIRS else _literal(pair) for pair in columns]
-    axes.set_xticks(range(len(columns)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=9)
+    axes.set_xticks(
+        range(len(columns)),
+        [_literal(name) for name in names],
+        rotation=45,
+        ha="right",
+        rotation_mode="anchor",
+        fontsize=9,
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for edge in range(1, len(columns)):  # white lines between the cells, a wide one before the mean

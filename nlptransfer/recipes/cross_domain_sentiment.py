@@ -2,7 +2,8 @@
 
 Source-only, the chosen methods and, where the target has labels, a reference trained on the target are trained under
 the same seeds. Each method ends in a verdict against source-only, with the share of the gap to the reference that it
-closed. With --pairs all every ordered pair of the domains is run, and each method gets a verdict over all pairs.
+closed. With --pairs all every ordered pair of the domains is run, with --pairs leave_one_out every domain once as the
+target of all others together, and each method gets a verdict over all pairs.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ class Settings(RunSettings):
     """What can be set; `nlptransfer cross_domain_sentiment --help` shows it."""
 
     source: str | None = None
-    """Corpus or file with labelled reviews. Default: Amazon books, or where they can't be had synthetic reviews."""
+    """Corpus or file with labelled reviews, or several joined by +, such as amazon:books+dvd. Default: Amazon books, or
+    where they can't be had synthetic reviews."""
     target: str | None = None
     """Corpus or file of the other domain, whose labels only score. FILE#NAME takes one domain of a file."""
-    pairs: Literal["one", "all"] = "one"
-    """One pair, or every ordered pair of --domains."""
+    pairs: Literal["one", "all", "leave_one_out"] = "one"
+    """One pair; every ordered pair of --domains; or each of them once, with all the others joined as its source."""
     domains: tuple[str, ...] = ()
-    """The domains of --pairs all; amazon stands for its four. Default: --source and --target, or amazon."""
+    """The domains of --pairs all or leave_one_out; amazon stands for its four. Default: --source and --target, or
+    amazon."""
     data_dir: str | None = None
     """Folder to look for corpora in, before those of NLPTRANSFER_DATA."""
     text_column: str | None = None
@@ -82,6 +85,16 @@ class Settings(RunSettings):
     regularization: float = 10.0
     """C of the logistic regression that every method on arrays ends in; a larger one trusts the labels more."""
 
+    corruption: float | None = None
+    """Share of the features that msda and sda take away and learn to put back. Default: 0.5 of msda, 0.8 of sda."""
+    output_dim: int = 1000
+    """Main directions of msda's representation to keep; 0 keeps all of it, and takes far more time and memory."""
+
+    curve_corruptions: tuple[float, ...] = ()
+    """Draw the accuracy of msda with a linear classifier at these corruptions, and choose among them label-free."""
+    curve_layers: tuple[int, ...] = (1, 3, 5)
+    """The numbers of layers of that curve."""
+
     network: Literal["bag_of_words", "recurrent"] = "bag_of_words"
     """What dann, mmd and the like train: a hidden layer over the features, or a recurrent encoder over word vectors."""
     hidden_dim: int = 100
@@ -109,6 +122,8 @@ class Settings(RunSettings):
     """Let the label-free score choose each method's number (dann's weight, scl's dimensions), once per pair."""
     reference: bool = True
     """Train a reference on the target's own labels, where it has any."""
+    keep_models: bool = True
+    """Leave the trained models in the run folder; those of learnt representations take hundreds of megabytes."""
     processes: int = 0
     """Pairs trained at once, a core each. Default: as many as there are cores and pairs; 1 with a GPU."""
 
@@ -118,8 +133,11 @@ class Settings(RunSettings):
         counts = ("max_ngram", "min_documents", "max_features", "hidden_dim", "max_length", "epochs", "batch_size")
         check_values(self, counts, lambda value: value >= 1, expected="at least 1")
         check_values(self, ("learning_rate", "regularization"), lambda value: value > 0, expected="above 0")
-        check_values(self, ("weight_decay", "processes"), lambda value: value >= 0, expected="0 or above")
+        check_values(self, ("weight_decay", "processes", "output_dim"), lambda value: value >= 0, expected="0 or above")
         check_values(self, ("dropout",), lambda value: 0 <= value < 1, expected="from 0 to below 1")
+        check_values(self, ("corruption",), lambda value: value is None or 0 < value < 1, expected="between 0 and 1")
+        check_values(self, ("curve_corruptions",), lambda ps: all(0 < p < 1 for p in ps), expected="between 0 and 1")
+        check_values(self, ("curve_layers",), lambda ns: ns and min(ns) >= 1, expected="whole numbers from 1 on")
         check_values(self, ("split_seed",), lambda value: 0 <= value < 2**32, expected="from 0 to 4294967295")
         check_values(self, ("target_labels",), lambda ns: ns and min(ns) >= 0, expected="whole numbers from 0 on")
         once = ("methods", "features", "target_labels")
@@ -137,6 +155,11 @@ class Settings(RunSettings):
                     f"'{name}' can't be had with --network recurrent, which reads words and not features",
                     remedy=f"Leave out {before}, or use --network bag_of_words.",
                 )
+            if method.head == "sequence_denoising" and self.network != "recurrent":
+                raise InputError(
+                    f"'{name}' rebuilds documents word by word, and features have no order",
+                    remedy="Use --network recurrent, or leave this method out.",
+                )
             if any(step == "subspace_alignment" for step, _ in method.steps) and find_spec("skada") is None:
                 raise InputError(
                     f"'{name}' needs skada, which is not installed",
@@ -145,16 +168,28 @@ class Settings(RunSettings):
         if "encoder" in self.features and self.encoder is None:
             raise InputError("--features encoder needs an encoder", remedy="Name its folder with --encoder.")
         if self.pairs == "one" and self.domains:
-            raise InputError("--domains is for --pairs all", remedy="Add --pairs all, or use --source and --target.")
+            raise InputError(
+                "--domains is for --pairs all or leave_one_out",
+                remedy="Add one of them, or use --source and --target.",
+            )
         if self.pairs == "one" and (self.source is None) != (self.target is None):
             raise InputError("--source and --target come together", remedy="Name both, or neither for Amazon reviews.")
 
 
-def run(settings: Settings) -> None:
+def run(
+    settings: Settings,
+    *,
+    recipe: str = "cross_domain_sentiment",
+    title: str = "Cross-domain sentiment",
+    question: str = QUESTION,
+) -> None:
     """Train every system on every pair, then open the target's labels once, compare and report.
 
     Args:
         settings: the recipe's.
+        recipe: its name; others ask their own question of the same pairs and systems.
+        title: of the report.
+        question: that the report answers.
 
     Raises:
         InputError: there are no such data, or nothing can be made of them; or, when all else is done and reported,
@@ -196,16 +231,15 @@ def run(settings: Settings) -> None:
     predictions = [part for cell in cells.values() for part in cell.predictions]
     history = [row for cell in cells.values() for row in cell.history]
     seconds = {f"{pair}, {system}, seed {seed}": cell.seconds for (pair, system, seed), cell in cells.items()}
-    signature = {**describe_run(settings, systems), "pairs": {}}
+    signature = {"recipe": recipe, **describe_run(settings, systems), "pairs": {}}
 
     # 3. What would be chosen without target labels: on each pair the method with the best label-free score there, and
     # the one with the best mean over all pairs that know no label of this target; chance moves a mean less.
     choice = {name: choose_method(cells, [name], settings) for name in names}
     choices = {CHOICE: choice}
-    if len(names) > 1:
-        choices[CHOICE_BY_MEAN] = {
-            name: choose_method(cells, without_labels_of(names, name), settings) for name in names
-        }
+    others = {name: without_labels_of(names, name) for name in names}
+    if any(len(own) > 1 for own in others.values()):  # else it is the same choice
+        choices[CHOICE_BY_MEAN] = {name: choose_method(cells, own, settings) for name, own in others.items()}
     trained = list(predictions)
     for label, chosen in choices.items():
         predictions += chosen_predictions(trained, chosen, name=label)
@@ -238,9 +272,9 @@ def run(settings: Settings) -> None:
     keep_models(settings, folder, loaded, choice, systems, scores, verdicts, signature, warnings)
     finish_run(
         folder,
-        recipe="cross_domain_sentiment",
-        title="Cross-domain sentiment",
-        question=QUESTION,
+        recipe=recipe,
+        title=title,
+        question=question,
         settings=settings_to_dict(settings),
         signature=signature,
         scores=scores,
@@ -266,14 +300,15 @@ def run(settings: Settings) -> None:
 
 def find_pairs(settings: Settings) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """The pairs by name, and warnings."""
-    from nlptransfer.data.domains import expand_pairs, pair_name
+    from nlptransfer.data.domain_names import pair_name
+    from nlptransfer.data.domains import expand_pairs
     from nlptransfer.data.fetching import NotToBeHad
 
     warnings: list[str] = []
     columns = {name: getattr(settings, name) for name in ("data_dir", "text_column", "label_column", "domain_column")}
     given = settings.domains or tuple(name for name in (settings.source, settings.target) if name is not None)
-    if settings.pairs == "all":
-        ends = expand_pairs(given or ("amazon",), **columns)
+    if settings.pairs != "one":
+        ends = expand_pairs(given or ("amazon",), kind=settings.pairs, **columns)
     else:
         ends = [(settings.source, settings.target)] if settings.source and settings.target else [USUAL]
         if not given:
@@ -338,8 +373,14 @@ def contenders(systems: Sequence[System]) -> list[str]:
 
 
 def without_labels_of(names: Mapping[str, tuple[str, str]], name: str) -> list[str]:
-    """The pairs whose label-free score has seen no label of this pair's target, which is the source of other pairs."""
-    return [other for other, (source, _) in names.items() if source != names[name][1]]
+    """The pairs whose label-free score has seen no label of this pair's target, which is in the source of other pairs.
+
+    Where each domain once is the target of all others together, every other pair's source holds this target: only the
+    pair itself is left.
+    """
+    from nlptransfer.data.domain_names import source_domains
+
+    return [other for other, (source, _) in names.items() if names[name][1] not in source_domains(source)]
 
 
 def choose_method(cells: Cells, pairs: Collection[str], settings: Settings) -> str:
@@ -355,12 +396,20 @@ def choose_method(cells: Cells, pairs: Collection[str], settings: Settings) -> s
 def by_baseline(
     predictions: Sequence[DocumentPredictions], systems: Sequence[System]
 ) -> list[tuple[str, list[DocumentPredictions]]]:
-    """For each baseline the predictions to compare with it, and its own."""
+    """For each baseline the predictions to compare with it, and its own.
+
+    A representation that was learnt without target text is the baseline of the one that was learnt with it.
+    """
     networks = {system.name for system in systems if system.method is not None and system.method.is_network}
     groups = [(SOURCE_ONLY["linear"], [part for part in predictions if part.system not in networks])]
     if networks:
         group = [part for part in predictions if part.system in networks or part.system == REFERENCE]
         groups.append((SOURCE_ONLY["network"], group))
+    trained = {part.system for part in predictions}
+    for control in sorted(name for name in trained if "_without_target" in name):
+        with_target = control.replace("_without_target", "", 1)
+        if with_target in trained:
+            groups.append((control, [part for part in predictions if part.system in (control, with_target)]))
     return groups
 
 
@@ -368,7 +417,6 @@ def describe_run(settings: Settings, systems: Sequence[System]) -> dict[str, Any
     """The signature: what the numbers rest on."""
     few = [system.name for system in systems if system.num_few]
     return {
-        "recipe": "cross_domain_sentiment",
         "seeds": list(settings.seeds),
         "features": " + ".join(settings.features) + (f" ({settings.encoder})" if settings.encoder else ""),
         "labels for training": "source",

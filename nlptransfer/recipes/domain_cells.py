@@ -20,6 +20,7 @@ from nlptransfer.adaptation.method_names import Method, parse_method
 from nlptransfer.errors import InputError
 from nlptransfer.recipes.domain_diagnosis import diagnose
 from nlptransfer.recipes.domain_features import make_pair_data
+from nlptransfer.recipes.domain_representations import CURVE, representation_key, trace_curve
 from nlptransfer.recipes.domain_systems import (
     SOURCE_ONLY,
     System,
@@ -127,6 +128,10 @@ def train_pair(settings: Settings, source: str, target: str, name: str, tell: Ca
         for system in list_systems(settings)
         for seed in seeds_of(system, settings)
     ]
+    # Systems on one representation come one after the other, so that it is learnt once.
+    keys = [representation_key(settings, system.method, seed) for system, seed, _ in cells]
+    order = {key: place for place, key in reversed(list(enumerate(keys)))}
+    cells = [cell for _, cell in sorted(zip(keys, cells, strict=True), key=lambda pair: order[pair[0]])]
     diagnosis = settings.output_dir / "cells" / cells[0][2].parent.name / "domains.json"
     if diagnosis.exists() and all((folder / "cell.json").exists() for _, _, folder in cells):
         return
@@ -153,6 +158,9 @@ def train_pair(settings: Settings, source: str, target: str, name: str, tell: Ca
             chosen.setdefault(system.name, parse_method(cell.facts["chosen"]))
         if not done:
             tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}), {cell.seconds:.1f} s")
+    if settings.curve_corruptions and not (diagnosis.parent / CURVE).exists():
+        trace_curve(settings, data, diagnosis.parent / CURVE)
+        tell(f"{name}: the curve of msda over corruption and layers")
     if not diagnosis.exists():
         diagnose(data, diagnosis, settings, cells)
 

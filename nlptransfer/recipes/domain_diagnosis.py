@@ -55,12 +55,12 @@ def diagnose(data: PairData, path: Path, settings: Settings, cells: Sequence[tup
         models = {
             system.name: LinearTextClassifier.from_pretrained(folder / "model")
             for system, seed, folder in cells
-            if system.method is not None and not system.method.is_network and seed == settings.seeds[0]
-            if (folder / "cell.json").exists()
+            if system.method is not None and not system.method.is_network and system.method.representation is None
+            if seed == settings.seeds[0] and (folder / "model").exists()
         }
-        base = models.pop(SOURCE_ONLY["linear"])
+        base = models.pop(SOURCE_ONLY["linear"], None)
         adapted = next((name for name in reversed(models) if "self_training" in name or "scl" in name), None)
-        if adapted is not None:
+        if base is not None and adapted is not None:
 
             def last_class(model: LinearTextClassifier) -> np.ndarray:
                 mean = np.tensordot(model.member_weights, model.coefficients, axes=1)  # (classes, features)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nlptransfer.adaptation.method_names import parse_method
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from accelerate import Accelerator
 
+    from nlptransfer.adaptation.representations import Representation
     from nlptransfer.data.domain_pairs import DomainPair
     from nlptransfer.embeddings.extractors import Extractor
     from nlptransfer.models.network_text_classifier import WordReader
@@ -36,6 +37,9 @@ class PairData:
         test_ids: word ids of the target's test; None without them.
         make_recurrent: makes such a network; None without them.
         accelerator: device and precision of the networks.
+        raw: the same pair before a representation was learnt; None where these are its first features.
+        learnt: the representation; None without one.
+        represented: the pair in the representation that was learnt last, by what tells it from others.
     """
 
     pair: DomainPair
@@ -51,6 +55,9 @@ class PairData:
     test_ids: list[np.ndarray] | None
     make_recurrent: Callable[[], Any] | None
     accelerator: Accelerator
+    raw: PairData | None = None
+    learnt: Representation | None = None
+    represented: dict[tuple[Any, ...], PairData] = field(default_factory=dict)
 
 
 def make_pair_data(settings: Settings, pair: DomainPair, name: str) -> PairData:

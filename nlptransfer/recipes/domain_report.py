@@ -42,7 +42,7 @@ def make_tables(
             **{
                 key: value if not isinstance(value, list) else ", ".join(map(str, value))
                 for key, value in cell.facts.items()
-                if key not in ("chosen", "label_free_score", "candidates", "warnings")
+                if key not in ("chosen", "label_free_score", "candidates", "warnings", "bridging_words")
             },
         }
         for (pair, system, own), cell in cells.items()
@@ -75,6 +75,15 @@ def make_tables(
     ]
     if numbers := number_rows(cells, gold, loaded, seed):
         tables.insert(1, Table("Numbers chosen without target labels, and by an oracle", numbers))
+    for (pair, system, own_seed), cell in cells.items():
+        if own_seed == seed and (words := cell.facts.get("bridging_words")):
+            tables.append(
+                Table(
+                    f"What {system} reconstructs a domain's own words from, {pair}",
+                    words,
+                    "Words of the other domain's documents that fill in for one that they never use.",
+                )
+            )
     for name, own in read.items():
         tables.append(Table(f"Words that moved most, {name}", own["moved_words"], "z: weighted log odds."))
         if own["judged_anew"]:

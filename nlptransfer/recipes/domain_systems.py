@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlptransfer.adaptation.method_names import Method, parse_method
 from nlptransfer.errors import InputError
+from nlptransfer.recipes.domain_representations import describe_representation, represent_pair
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,11 +146,11 @@ def train_cell(
         if system.method is None:
             trained, predicted = train_reference(settings, data, seed)
         else:
-            trained = train_method(settings, data, system.method, seed, pair, chosen)
+            trained, data = train_method(settings, data, system.method, seed, pair, chosen)
             predicted = predict_test(data, trained.model)
     own = [warning for warning in caught if issubclass(warning.category, UserWarning | RuntimeWarning)]
     facts = {**trained.facts, "warnings": list(dict.fromkeys(str(warning.message) for warning in own))}
-    if first:
+    if first and settings.keep_models:
         trained.model.save_pretrained(folder / "model")
     if first and trained.before is not None and trained.after is not None:
         keep_picture(folder / "picture.json", trained.before, trained.after, seed)
@@ -166,8 +167,10 @@ def train_cell(
 
 def train_method(
     settings: Settings, data: PairData, method: Method, seed: int, pair: DomainPair, chosen: Method | None
-) -> Trained:
+) -> tuple[Trained, PairData]:
     """Choose the method's number where that was asked for, train it, and score it without labels; see `train_cell`.
+
+    The pair is given back in the representation that the method has learnt, or as it is where it learns none.
 
     A method that learns from labelled target reviews keeps its default number, and can't be the label-free choice: the
     scores would have to be made without those reviews, which is another method.
@@ -182,6 +185,9 @@ def train_method(
     elif settings.tune and not method.needs_target_labels and len(method.variants()) > 1:
         method, facts["candidates"] = choose_number(settings, data, pair, method, seed)
     facts["chosen"] = method.described()
+    data, method = represent_pair(settings, data, method, seed)
+    if method.is_plain and seed == settings.seeds[0]:
+        facts |= describe_representation(data, settings.split_seed)
     trained = fit_rows(settings, data, method, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
     facts |= trained.facts
     if seed == settings.seeds[0] and not method.needs_target_labels:
@@ -190,7 +196,7 @@ def train_method(
         except InputError as error:
             # Reverse validation has to train on predicted labels, among which a class may be missing.
             warnings.warn(f"There is no label-free score, so it can't be the choice: {error}", stacklevel=1)
-    return replace(trained, facts=facts)
+    return replace(trained, facts=facts), data
 
 
 def fit_rows(
@@ -230,6 +236,8 @@ def fit_rows(
     picked = [np.random.default_rng(seed).permutation(len(part))[:PICTURE_ROWS] for part in (source, target)]
     shown_source, shown_target = source[picked[0]], target[picked[1]]
     before = (data.pool[shown_source], data.pool[shown_target])
+    raw = data if data.raw is None else data.raw
+    first = (raw.pool[shown_source], raw.pool[shown_target])
     few = None if pair is None or not len(pair.target_labelled) else documents(pair.target_labelled)
     few_labels = None if few is None or pair is None else _label_ids(pair.target_labelled)
     network = {
@@ -276,16 +284,18 @@ def fit_rows(
         rows = [FeatureBatches(part, None, batch_size=256) for part in before]
         after = (trained.network.represent(rows[0]), trained.network.represent(rows[1]))
         model = NetworkTextClassifier(data.extractor, names, trained.network)
-        return Trained(model, trained.history, trained.facts, before, after)
+        return Trained(model, trained.history, trained.facts, first, after)
     linear = fit_array_system(method, arrays, regularization=settings.regularization, seed=seed)
     classifier = LinearTextClassifier(
         data.extractor, names, linear.coefficients, linear.intercepts, linear.member_weights
     )
     learns = any(step in ("coral", "scl", "subspace_alignment") for step, _ in method.steps)
+    if data.raw is not None and method.is_plain:
+        return Trained(classifier, [], linear.facts, first, before)
     if not learns or linear.prepared.rows.shape[0] != len(source):  # resampled rows are other documents
         return Trained(classifier, [], linear.facts)
     after = (linear.prepared.rows[picked[0]], linear.prepared.target[picked[1]])
-    return Trained(classifier, [], linear.facts, before, after)
+    return Trained(classifier, [], linear.facts, first, after)
 
 
 def predict_pool(data: PairData, model: Any, rows: np.ndarray) -> np.ndarray:
@@ -370,12 +380,13 @@ def choose_number(
     rows = np.arange(num_source + data.num_target)
     candidates: list[dict[str, Any]] = []
     for variant in method.variants():
-        trained = fit_rows(settings, data, variant, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
+        own, steps = represent_pair(settings, data, variant, seed)
+        trained = fit_rows(settings, own, steps, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
         try:
-            score = label_free_score(settings, data, variant, trained)
+            score = label_free_score(settings, own, steps, trained)
         except InputError:
             score = float("-inf")
-        predicted = "".join(map(chr, 48 + predict_test(data, trained.model)))  # a digit for each document
+        predicted = "".join(map(chr, 48 + predict_test(own, trained.model)))  # a digit for each document
         candidates.append({"method": variant.described(), "score": max(score, -1e9), "predicted": predicted})
     best = max(range(len(candidates)), key=lambda number: float(candidates[number]["score"]))
     return method.variants()[best], candidates

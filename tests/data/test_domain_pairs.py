@@ -44,7 +44,7 @@ def bags(rows: Sequence[dict[str, float]], labels: Sequence[str]) -> Dataset:
     )
 
 
-def pair(source, target, **options) -> DomainPair:
+def pair(source, target, /, **options) -> DomainPair:
     return assemble_domain_pair(source, target, **{"source": "books", "target": "dvd", "seed": 0, **options})
 
 
@@ -146,6 +146,46 @@ def test_without_unlabelled_reviews_the_test_texts_serve_and_it_is_said_loudly()
     assert found.signature["transductive"] is True
     assert any("THE TEST TEXTS ARE SEEN" in warning for warning in found.warnings)
     assert pair(BOOKS, AMAZON).signature["transductive"] is False
+
+
+def test_several_corpora_are_one_source_whose_classes_are_told_apart_by_name() -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["pos", "never", "neg"])})
+    rows = {"text": ["good cd", "bad cd", "BOOK 1"], "label": [0, 2, 0]}
+    music = DatasetDict({"train": Dataset.from_dict(rows, features=features), "unlabelled": texts("more cds", count=2)})
+    found = pair([BOOKS, music], AMAZON, source=["books", "music"])
+    expected = {"book 0": "neg", "book 1": "pos", "book 2": "pos", "book 3": "neg", "book 4": "pos"}
+    expected |= {"good cd": "pos", "bad cd": "neg", "BOOK 1": "pos"}
+    assert named(found, found.source_labelled) == expected
+    assert found.source_unlabelled["text"][:] == ["more cds 0", "more cds 1"]
+    assert found.source == found.signature["source"] == "books + music"
+    assert found.signature["duplicates"]["within_source_labelled"] == 1
+    assert found.signature["source_labelled_by_domain"] == {"books": 5, "music": 3}
+    with pytest.raises(ValueError, match="2 corpora of the source, and 1 names"):
+        pair([BOOKS, music], AMAZON)
+
+
+def test_a_review_of_any_source_that_stands_in_the_test_is_counted() -> None:
+    music = texts("music", ["neg", "pos", "pos"])
+    music = with_texts(music, ["DVD 7", "music 1", "music 2"])
+    found = pair([BOOKS, music], AMAZON, source=["books", "music"], drop_duplicates=True)
+    assert found.signature["duplicates"]["source_labelled_in_target_test"] == 1
+    assert found.source_labelled["text"][:] == [*BOOKS["text"][:], "music 1", "music 2"]
+    assert found.signature["source_labelled_by_domain"] == {"books": 5, "music": 2}
+    assert "1 of the labelled source stand in the target's test. 1 were dropped" in found.warnings[-1]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (texts("cd", ["bad", "good"]), "books and music: .* different classes.*'neg', 'pos'; found 'bad', 'good' in"),
+        (texts("cd", ["neg", "neutral", "pos"]), "found 'neg', 'neutral', 'pos' in music"),
+        (texts("cd", ["pos", "pos"]), "music: the source has one class only"),
+        (bags([{"good": 1.0}, {"bad": 1.0}], ["pos", "neg"]), "books and music: .* one has texts, the other counted"),
+    ],
+)
+def test_sources_that_can_not_be_joined_are_named(other: Dataset, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        pair([BOOKS, other], AMAZON, source=["books", "music"])
 
 
 def test_rows_without_label_of_one_table_are_the_unlabelled_ones() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from datasets import Dataset, DatasetDict
 
-from nlptransfer.data.domains import domains_of, expand_pairs, load_domain, load_domain_pair, pair_name, pick_domain
+from nlptransfer.data.domains import domains_of, expand_pairs, load_domain, load_domain_pair, pick_domain
 from nlptransfer.errors import InputError
 
 
@@ -151,21 +151,65 @@ def test_a_domain_named_twice_is_an_error() -> None:
         expand_pairs(["amazon:dvd", "amazon"])
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "name"),
-    [
-        ("amazon:books", "amazon:dvd", "books>dvd"),
-        ("amazon-bow5000:books", "x/reviews.csv#dvd", "books>dvd"),
-        ("data/mine.csv", "theirs.jsonl.gz", "mine>theirs"),
-        ("nltk:movie_reviews", "amazon:dvd", "movie_reviews>dvd"),
-        ("hub:owner/reviews", "synthetic-reviews:target", "reviews>target"),
-        ("synthetic", "mine/", "synthetic>mine"),
-        ("a/mine.csv", "b/mine.csv", "a/mine.csv>b/mine.csv"),
-        ("amazon:books", "amazon-ngrams:books", "amazon:books>amazon-ngrams:books"),
-    ],
-)
-def test_a_pair_has_a_short_name_that_tells_the_domains_apart(source: str, target: str, name: str) -> None:
-    assert pair_name(source, target) == name
+def test_every_domain_is_once_the_target_of_all_others(one_file: str) -> None:
+    assert expand_pairs(["amazon"], kind="leave_one_out") == [
+        ("amazon:dvd + amazon:electronics + amazon:kitchen", "amazon:books"),
+        ("amazon:books + amazon:electronics + amazon:kitchen", "amazon:dvd"),
+        ("amazon:books + amazon:dvd + amazon:kitchen", "amazon:electronics"),
+        ("amazon:books + amazon:dvd + amazon:electronics", "amazon:kitchen"),
+    ]
+    books, dvd, kitchen = (f"{one_file}#{domain}" for domain in ("books", "dvd", "kitchen"))
+    assert expand_pairs([one_file], kind="leave_one_out") == [
+        (f"{dvd} + {kitchen}", books), (f"{books} + {kitchen}", dvd), (f"{books} + {dvd}", kitchen)
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="are the same corpus"):
+        expand_pairs(["amazon:dvd", "amazon"], kind="leave_one_out")
+    with pytest.raises(InputError, match=r"the target is several domains.*found amazon:books, amazon:dvd"):
+        expand_pairs(["amazon:books+dvd", "amazon:kitchen"], kind="leave_one_out")
+
+
+def test_the_rows_of_several_sources_stand_below_one_another(one_file: str, tmp_path: Path) -> None:
+    more = [{"text": f"thing {n}", "label": None if n % 3 else ("pos", "neg")[n // 3 % 2]} for n in range(9)]
+    things = write_jsonl(tmp_path / "more+things.jsonl", [{"text": "a BOOKS  number 3", "label": "neg"}, *more])
+    pair = load_domain_pair(f"{one_file}#books + {things}", f"{one_file}#dvd", seed=0)
+    books, dvd = reviews("books", 7), reviews("dvd", 12)
+    expected = [*((text, label) for text, label, _ in books), ("a BOOKS  number 3", "neg")]
+    expected += [("thing 0", "pos"), ("thing 3", "neg"), ("thing 6", "pos")]
+    names = pair.label_names
+    assert [(row["text"], names[row["label"]]) for row in pair.source_labelled] == expected
+    assert pair.source_unlabelled["text"][:] == [f"thing {n}" for n in range(9) if n % 3]
+    assert pair.target_test["text"][:] == [text for text, _, _ in dvd]
+    assert pair.source == f"{one_file}#books + {things}"
+    assert pair.signature["source_labelled_by_domain"] == {f"{one_file}#books": 7, things: 4}
+    assert pair.signature["duplicates"]["within_source_labelled"] == 1, "it stands in the other domain"
+    dropped = load_domain_pair(pair.source, pair.target, drop_duplicates=True, seed=0)
+    assert dropped.signature["source_labelled_by_domain"] == {f"{one_file}#books": 7, things: 3}
+    assert len(dropped.source_labelled) == 10
+
+
+def test_what_can_not_be_joined_says_which_domains(one_file: str, tmp_path: Path) -> None:
+    stars = write_csv(tmp_path / "stars.csv", [("dull", "1"), ("a joy", "5")])
+    for source, message in (
+        (f"{one_file}#books + {one_file}#dvd", r"the target is among the sources"),
+        (f"{one_file}#books + {one_file}#books", r"two domains of the source are the same corpus"),
+        (f"{one_file}#books + {stars}", r"books and .*stars.csv: the domains of the source have different classes.*"
+         r"'neg', 'pos'; found '1', '5' in .*stars.csv"),
+        (f"{one_file}#books + {one_file}#kitchen", r"reviews.csv#kitchen: the source has no labels"),
+        (f"{one_file}#books+toys", r"no domain 'books\+toys'.*name the file each time: .*reviews.csv#books \+ "),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            load_domain_pair(source, f"{one_file}#dvd", seed=0)
+
+
+def test_a_domain_whose_name_holds_a_plus_sign_is_one(tmp_path: Path) -> None:
+    rows = [*reviews("home+garden", 6), *reviews("toys", 8), *reviews("18+", 6)]
+    path = write_csv(tmp_path / "shop.csv", rows, header=("text", "label", "domain"))
+    sizes = {
+        target: len(load_domain_pair(source, target, seed=0).source_labelled)
+        for source, target in expand_pairs([path], kind="leave_one_out")
+    }
+    assert sizes == {f"{path}#18+": 14, f"{path}#home+garden": 14, f"{path}#toys": 12}
+    assert len(load_domain_pair(f"{path}#home+garden", f"{path}#18+", seed=0).source_labelled) == 6
 
 
 @pytest.mark.data
@@ -191,3 +235,17 @@ def test_the_amazon_reviews_are_divided_as_the_papers_divide_them(
     # Blitzer's labelled files hold a few reviews twice, in every shape.
     assert signature["duplicates"]["within_source_labelled"] == 44
     assert "label" not in pair.target_unlabelled.column_names
+
+
+@pytest.mark.data
+def test_three_amazon_domains_are_one_source(real_data: Path) -> None:
+    source = "amazon-bow5000:books+dvd+electronics"
+    pair = load_domain_pair(source, "amazon-bow5000:kitchen", seed=0, data_dir=real_data)
+    assert pair.source == "amazon-bow5000:books + amazon-bow5000:dvd + amazon-bow5000:electronics"
+    assert list(pair.signature["source_labelled_by_domain"].values()) == [2000, 2000, 2000]
+    parts = [load_domain(name, data_dir=real_data)["train"] for name in pair.source.split(" + ")]
+    for column in ("terms", "counts", "label"):
+        assert pair.source_labelled[column][:] == [value for part in parts for value in part[column]]
+    assert pair.target_unlabelled.column_names == ["terms", "counts"]
+    with pytest.raises(InputError, match=r"amazon-bow5000:dvd: .* one has texts, the other counted terms"):
+        load_domain_pair("amazon:books + amazon-bow5000:dvd", "amazon:kitchen", seed=0, data_dir=real_data)

@@ -186,6 +186,11 @@ def test_on_a_terminal_systems_stand_by_pairs() -> None:
         (["books>dvd"], (["B>D"], "B: books, D: dvd")),
         (["dvd>drama"], (["dvd>drama"], "")),
         (["mine.csv>theirs>odd"], (["mine.csv>theirs>odd"], "")),
+        (["dvd+toys>books", "books+toys>dvd"], (["D+T>B", "B+T>D"], "D: dvd, T: toys, B: books")),
+        (["dvd+drama>books"], (["dvd+drama>books"], "")),
+        (["a+b+c+d>toys", "a+b+c+toys>d"], (["A+B+C+D>T", "A+B+C+T>D"], "A: a, B: b, C: c, D: d, T: toys")),
+        (["a1+a2+a3+a4>toys", "a1+a2+a3+toys>a4"], (["4 domains>toys", "4 domains>a4"], "")),
+        (["a1+a2+a3+a4>t", "a1+a2+a3+a5>t"], (["a1+a2+a3+a4>t", "a1+a2+a3+a5>t"], "")),
     ],
 )
 def test_pairs_are_shortened_only_where_initials_tell_domains_apart(

@@ -1,0 +1,503 @@
+"""Marginalized stacked denoising autoencoders (mSDA): a representation of two domains in closed form."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from scipy import sparse
+from scipy.linalg import blas, lapack
+from sklearn.base import BaseEstimator
+
+from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_rows
+from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers
+from nlptransfer.errors import InputError
+
+_BLOCK_ROWS = 2_000
+_SPARSE_BELOW = 0.05
+"""Share of entries that are not 0 below which a product of sparse rows is faster than a dense one."""
+_SCALE_ROWS = 1_000
+"""Rows by which the blocks of the representation are scaled."""
+_LEAST_RECIPROCAL_CONDITION = 1e-6
+"""Below that a system in float32 has lost all but one or two digits."""
+_POWER_ITERATIONS = 1
+
+
+class MarginalizedDenoising(BaseEstimator):
+    r"""Stacked linear denoisers, each solved at once for all corruptions, with tanh between them.
+
+    A layer reconstructs its input x from x with each feature kept with probability 1 - p and divided by it, else set
+    to 0, so that the corruption is unbiased, :math:`E[\tilde x] = x`. Over infinitely many corruptions of each of n
+    rows the least squares have the solution
+
+    .. math::
+        W = Q^{-1} C, \quad b = \mu - \mu W, \qquad
+        C = \sum_i (x_i - \mu)^\top (x_i - \mu), \quad Q = C + \frac{p}{1-p} \operatorname{diag}\Big(\sum_i x_i^2\Big)
+
+    with x a row and :math:`\mu` the mean row, and the layer's result is :math:`h = \tanh(x W + b)`, the next layer's
+    input. The representation is x and every h side by side, each scaled to the same mean length, together to length 1.
+
+    Where there are more than `max_features` features, the first layer reconstructs the `max_features` most frequent
+    ones only, from each of K random parts of all features in turn, and averages, :math:`h = \tanh(\frac1K \sum_k x_k
+    W_k + b)` (section 4 of the paper, "high dimensional data").
+
+    Ours: the corruption is divided by 1 - p (the paper's W is the same times 1 / (1 - p)); the intercept, which the
+    paper appends as a feature that is never corrupted, is solved for separately, which is the same; and since
+    :math:`C = Q - D` with D the diagonal above, :math:`W = I - Q^{-1} D` needs an inverse of a symmetric matrix and no
+    further solution. All is float32: scaled to a unit diagonal, no eigenvalue of Q lies below p, and its
+    largest below the number of features, so that the system is well-conditioned unless p is tiny. Where it is not,
+    the diagonal is raised until it is, with a warning (`ridge_`).
+
+    Args:
+        num_layers: L.
+        corruption: p, above 0 and below 1.
+        max_features: most features that a layer reconstructs, and reads at once.
+        input_length: the rows are scaled by one number so that their root mean square length is this, which says how
+            far into the bend of the tanh they reach; binary rows of a hundred words have 10.
+        output_dim: k, where the representation is to be projected to its k main directions; None for all of it.
+        seed: of the random parts and of the projection; without either nothing is random.
+
+    Attributes:
+        layers_: a `FeatureLayers`, which applies and keeps the representation.
+        ridge_: by layer, what was added to the scaled diagonal; 0 where nothing was.
+        n_features_in_: D.
+
+    Raises:
+        InputError: a setting is out of range; there are no rows, or no feature is ever used.
+
+    Reference:
+        Chen, Xu, Weinberger and Sha 2012, Marginalized Denoising Autoencoders for Domain Adaptation, ICML, sections 3
+        and 4, https://arxiv.org/abs/1206.4683.
+
+    Compare with:
+        `StackedDenoising`, trained by gradients, which any noise and any unit are open to, and which takes tens of
+        times as long.
+
+    Example:
+        >>> msda = MarginalizedDenoising(num_layers=3)
+        >>> msda.fit(source_features, target_features=target_features)
+        >>> classifier.fit(msda.transform(source_features), labels).predict(msda.transform(test_features))
+    """
+
+    def __init__(
+        self,
+        *,
+        num_layers: int = 3,
+        corruption: float = 0.5,
+        max_features: int = 5_000,
+        input_length: float = 10.0,
+        output_dim: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.num_layers = num_layers
+        self.corruption = corruption
+        self.max_features = max_features
+        self.input_length = input_length
+        self.output_dim = output_dim
+        self.seed = seed
+
+    def fit(
+        self,
+        features: FeatureArray,
+        labels: np.ndarray | None = None,
+        *,
+        target_features: FeatureArray | None = None,
+        source_unlabelled: FeatureArray | None = None,
+    ) -> MarginalizedDenoising:
+        """Solve every layer on the rows of both domains.
+
+        Args:
+            features: (N, D) source rows, dense or sparse.
+            labels: not used.
+            target_features: (M, D) target rows; None for the control that sees none.
+            source_unlabelled: (K, D) further source rows, or None.
+        """
+        self.fit_transform(features, labels, target_features=target_features, source_unlabelled=source_unlabelled)
+        return self
+
+    def fit_transform(
+        self,
+        features: FeatureArray,
+        labels: np.ndarray | None = None,
+        *,
+        target_features: FeatureArray | None = None,
+        source_unlabelled: FeatureArray | None = None,
+    ) -> np.ndarray:
+        """`fit`, and the representation of all rows, which is made on the way there.
+
+        Args:
+            features: (N, D) source rows, dense or sparse.
+            labels: not used.
+            target_features: (M, D) target rows, or None.
+            source_unlabelled: (K, D) further source rows, or None.
+
+        Returns:
+            (N + M + K, dim) float32: the source, then the target, then the further source rows.
+        """
+        given = [check_features(features, "source features")]
+        others = {"target features": target_features, "unlabelled source features": source_unlabelled}
+        given += [
+            check_features(rows, name, num_columns=given[0].shape[1])
+            for name, rows in others.items()
+            if rows is not None
+        ]
+        rows = stack_rows(*given).astype(np.float32, copy=False)
+        inputs = [rows[start : start + _BLOCK_ROWS] for start in range(0, rows.shape[0], _BLOCK_ROWS)]
+        levels = [inputs]
+
+        def next_inputs(layer: FeatureLayer) -> Callable[[], Iterable[Any]]:
+            levels.append([layer.apply(block) for block in levels[-1]])
+            return lambda: levels[-1]
+
+        scales = self._fit_layers(lambda: inputs, next_inputs)
+        result = np.empty((rows.shape[0], self.layers_.blocks_dim), dtype=np.float32)
+        place = 0
+        for scale, level in zip(scales, levels, strict=True):
+            width = level[0].shape[1]
+            for number, block in enumerate(level):
+                part = result[number * _BLOCK_ROWS :][: block.shape[0], place : place + width]
+                part[:] = block.toarray() if sparse.issparse(block) else block
+                part *= np.float32(scale)
+            place += width
+            level.clear()  # what is in the result is not needed twice
+        if self.output_dim is None:
+            return result
+        parts = [result[start : start + _BLOCK_ROWS] for start in range(0, len(result), _BLOCK_ROWS)]
+        self._fit_projection(lambda: parts)
+        return result @ self.layers_.projection
+
+    def fit_batches(self, make_batches: Callable[[], Iterable[FeatureArray]]) -> MarginalizedDenoising:
+        """`fit` to more rows than memory holds; the result is the same, but for the order in which sums are taken.
+
+        Every layer is one pass over the batches (several where there are more than `max_features` features), in which
+        the layers before it are applied anew; so are the scales, and every iteration of the projection.
+
+        Args:
+            make_batches: called for every pass; gives the same (rows, D) batches each time, dense or sparse.
+
+        Raises:
+            InputError: there are no batches, or they differ in width.
+        """
+        fitted: list[FeatureLayer] = []
+
+        def batches() -> Iterator[Any]:
+            width = None
+            for batch in make_batches():
+                rows = check_features(batch, "batch of features", num_columns=width)
+                width = rows.shape[1]
+                rows = rows.astype(np.float32, copy=False)
+                for layer in fitted:
+                    rows = layer.apply(rows)
+                yield rows
+
+        def next_inputs(layer: FeatureLayer) -> Callable[[], Iterable[Any]]:
+            fitted.append(layer)
+            return batches
+
+        self._fit_layers(batches, next_inputs)
+        fitted.clear()
+        if self.output_dim is not None:
+            layers = self.layers_
+            self._fit_projection(lambda: (layers.blocks(batch) for batch in batches()))
+        return self
+
+    def _fit_layers(
+        self,
+        inputs: Callable[[], Iterable[Any]],
+        next_inputs: Callable[[FeatureLayer], Callable[[], Iterable[Any]]],
+    ) -> list[float]:
+        """Solve one layer after the other; `next_inputs` says what the next reads. The scales are returned."""
+        self._check_settings()
+        random = np.random.default_rng(self.seed)
+        layers: list[FeatureLayer] = []
+        mean_squares: list[float] = []
+        self.ridge_: list[float] = []
+        self.reconstructed_ = np.zeros(0, dtype=np.int64)
+        for number in range(self.num_layers):
+            if number:
+                all_features = np.arange(len(self.reconstructed_))
+                layer, mean_square = self._solve(inputs, [all_features], all_features)
+            else:
+                self.reconstructed_, parts = self._divide_features(inputs, random)
+                layer, mean_square = self._solve(inputs, parts, self.reconstructed_)
+                self.input_scale_ = self.input_length / mean_square**0.5
+                factor = np.float32(self.input_scale_)
+                layer = FeatureLayer(layer.weight * factor, layer.bias * factor, "tanh")
+            layers.append(layer)
+            mean_squares.append(mean_square)
+            inputs = next_inputs(layer)
+        mean_squares.append(_mean_square(inputs()))
+        scales = [1 / (mean_square * len(mean_squares)) ** 0.5 if mean_square else 0.0 for mean_square in mean_squares]
+        self.layers_ = FeatureLayers(layers, scales=scales)
+        self.facts_ = {"ridge": self.ridge_} if any(self.ridge_) else {}
+        return scales
+
+    def _check_settings(self) -> None:
+        if not 0 < self.corruption < 1:
+            raise InputError(
+                "the corruption of mSDA is out of range", expected="above 0 and below 1", found=str(self.corruption)
+            )
+        for name in ("num_layers", "max_features", "output_dim"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} of mSDA is out of range", expected="1 or more", found=str(value))
+        if not self.input_length > 0:
+            raise InputError("input_length of mSDA is out of range", expected="above 0", found=str(self.input_length))
+
+    def _divide_features(
+        self, inputs: Callable[[], Iterable[Any]], random: np.random.Generator
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The features that the first layer reconstructs, and the parts of all features from which it does."""
+        first = next(iter(inputs()), None)
+        if first is None:
+            raise InputError("there is nothing to learn from", expected="at least one batch of rows", found="none")
+        width = self.n_features_in_ = int(first.shape[1])
+        if width <= self.max_features:
+            return np.arange(width), [np.arange(width)]
+        occurrences = np.zeros(width, dtype=np.int64)
+        for block in inputs():
+            occurrences += np.asarray((block != 0).sum(axis=0)).ravel()
+        most_frequent = np.argsort(-occurrences, kind="stable")[: self.max_features]
+        parts = np.array_split(random.permutation(width), -(-width // self.max_features))
+        return np.sort(most_frequent), [np.sort(part) for part in parts]
+
+    def _solve(
+        self, inputs: Callable[[], Iterable[Any]], parts: list[np.ndarray], wanted: np.ndarray
+    ) -> tuple[FeatureLayer, float]:
+        """One layer that reconstructs the `wanted` features from each part of all features, on average over the parts.
+
+        Returns:
+            The layer, and the mean squared length of the rows that it reads.
+        """
+        num_features = sum(len(part) for part in parts)
+        weight = np.zeros((num_features, len(wanted)), dtype=np.float32)
+        bias = np.zeros(len(wanted), dtype=np.float32)
+        mean_square, ridge = 0.0, 0.0
+        for part in parts:
+            moments = _collect_moments(inputs(), part, None if len(parts) == 1 else wanted)
+            own, added = denoising_weights(moments, self.corruption)
+            ridge = max(ridge, added)
+            weight[part] = own / np.float32(len(parts))
+            wanted_mean = moments.mean if moments.wanted_mean is None else moments.wanted_mean
+            bias += (wanted_mean - moments.mean @ own) / np.float32(len(parts))
+            mean_square += float(moments.squares.sum(dtype=np.float64)) / moments.num_rows
+        if not mean_square:
+            raise InputError("the rows hold no feature at all", remedy="Look for empty documents.")
+        self.ridge_.append(ridge)
+        return FeatureLayer(weight, bias, "tanh"), mean_square
+
+    def _fit_projection(self, blocks: Callable[[], Iterable[np.ndarray]]) -> None:
+        """The main directions of the uncentred representation, by subspace iteration: a pass over the rows each."""
+        assert self.output_dim is not None
+        layers = self.layers_
+        num_directions = min(self.output_dim + 20, layers.blocks_dim)
+        directions = np.random.default_rng(self.seed).standard_normal((layers.blocks_dim, num_directions))
+        directions = scipy.linalg.qr(directions.astype(np.float32), mode="economic")[0]
+        for _ in range(_POWER_ITERATIONS):
+            image = np.zeros_like(directions)
+            for block in blocks():
+                image += block.T @ (block @ directions)
+            directions = scipy.linalg.qr(image, mode="economic")[0]
+        inner = np.zeros((num_directions,) * 2, dtype=np.float64)
+        for block in blocks():
+            projected = block @ directions
+            inner += projected.T @ projected
+        order = np.argsort(-np.linalg.eigh(inner)[0])[: self.output_dim]
+        vectors = np.linalg.eigh(inner)[1][:, order].astype(np.float32)
+        self.layers_ = FeatureLayers(layers.layers, scales=layers.scales, projection=directions @ vectors)
+
+    def transform(self, features: FeatureArray, *, domain: str = "target") -> np.ndarray:
+        """Represent rows; both domains' alike.
+
+        Args:
+            features: (N, D), dense or sparse.
+            domain: "source" or "target".
+
+        Returns:
+            (N, dim) float32, dense.
+        """
+        check_domain(domain)
+        rows = check_features(features, f"{domain} features", num_columns=self.n_features_in_)
+        return self.layers_.transform(rows)
+
+    def influences(self, columns: np.ndarray) -> np.ndarray:
+        """By how much each feature adds to the first layer's reconstruction of some: its weights, before the tanh.
+
+        Args:
+            columns: (F,) of the features that are reconstructed.
+
+        Returns:
+            (F, D): row f holds what one unit of each feature adds to the reconstruction of `columns[f]`; zeros where
+            that feature is not reconstructed, being none of the `max_features` most frequent ones.
+        """
+        columns = np.asarray(columns)
+        result = np.zeros((len(columns), self.n_features_in_), dtype=np.float32)
+        places = {int(column): place for place, column in enumerate(self.reconstructed_)}
+        for row, column in enumerate(columns):
+            if int(column) in places:
+                result[row] = self.layers_.layers[0].weight[:, places[int(column)]] / self.input_scale_
+        return result
+
+    def reconstruction_errors(self, features: FeatureArray, *, seed: int) -> list[float]:
+        r"""By layer, the squared error of reconstructing its clean input from a corrupted one, before the tanh.
+
+        .. math:: \frac{\sum_i \lVert x_i - (\tilde x_i W + b) \rVert^2}{\sum_i \lVert x_i - \bar x \rVert^2}
+
+        with :math:`\bar x` the mean of `features` at that layer: 1 where nothing was learnt, 0 where all comes back.
+
+        Args:
+            features: (N, D) rows, best ones that were not learnt from.
+            seed: of the corruption.
+        """
+        rows: Any = check_features(features, "features", num_columns=self.n_features_in_).astype(np.float32, copy=False)
+        random = np.random.default_rng(seed)
+        errors = []
+        for number, layer in enumerate(self.layers_.layers):
+            wanted = rows[:, self.reconstructed_] * self.input_scale_ if number == 0 else rows
+            wanted = wanted.toarray() if sparse.issparse(wanted) else wanted
+            dense = rows.toarray() if sparse.issparse(rows) else rows
+            kept = random.random(dense.shape, dtype=np.float32) >= self.corruption
+            answer = (dense * kept / np.float32(1 - self.corruption)) @ layer.weight + layer.bias
+            spread = np.square(wanted - wanted.mean(axis=0)).sum(dtype=np.float64)
+            errors.append(float(np.square(wanted - answer).sum(dtype=np.float64) / max(spread, 1e-30)))
+            rows = layer.apply(rows)
+        return errors
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over rows by which a layer is solved.
+
+    Attributes:
+        num_rows: n.
+        mean: (D,) of the features that are read.
+        squares: (D,) their sums of squares.
+        covariance: (D, D) C, their products about the mean, summed; its lower triangle alone is filled.
+        wanted_mean: (F,) of the features that are reconstructed, where these are others; else None.
+        wanted_covariance: (D, F) products of those read with those reconstructed; else None.
+    """
+
+    num_rows: int
+    mean: np.ndarray
+    squares: np.ndarray
+    covariance: np.ndarray
+    wanted_mean: np.ndarray | None = None
+    wanted_covariance: np.ndarray | None = None
+
+
+def denoising_weights(moments: Moments, corruption: float) -> tuple[np.ndarray, float]:
+    r"""The weights W of the linear denoiser that is best over all corruptions; see `MarginalizedDenoising`.
+
+    A feature that no row has can't be reconstructed and says nothing: its weights are 0.
+
+    Args:
+        moments: of the rows; `covariance` is overwritten.
+        corruption: p.
+
+    Returns:
+        W, (D, F) float32, and what was added to the diagonal of Q, scaled to 1, to make the system solvable; usually 0.
+    """
+    seen = moments.squares > 0
+    noise = np.where(seen, np.float32(corruption / (1 - corruption)) * moments.squares, np.float32(1))
+    system = moments.covariance
+    diagonal = np.einsum("ii->i", system)
+    diagonal += noise
+    scale = 1 / np.sqrt(diagonal)
+    system *= scale[:, None]
+    system *= scale
+    factor, ridge = _factorize(system)
+    if moments.wanted_covariance is not None:
+        right = moments.wanted_covariance * scale[:, None]
+        solution, _ = lapack.spotrs(factor, np.asfortranarray(right), lower=1, overwrite_b=1)
+        return np.ascontiguousarray(solution * scale[:, None]), ridge
+    inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)  # its lower triangle
+    _mirror_lower(inverse)
+    # W = I - Q^-1 (D + ridge), and what was added to the scaled system is ridge / scale^2 in Q.
+    inverse *= -scale[:, None]
+    inverse *= scale * (noise + np.float32(ridge) / np.square(scale))
+    np.einsum("ii->i", inverse)[:] += 1
+    inverse[~seen] = 0
+    inverse[:, ~seen] = 0
+    return inverse, ridge
+
+
+def _factorize(system: np.ndarray) -> tuple[np.ndarray, float]:
+    """The Cholesky factor of a matrix with unit diagonal, its diagonal raised until it has one that can be used.
+
+    Only the lower triangle is read.
+    """
+    lower = np.abs(np.tril(system, -1))
+    norm = 1 + float((lower.sum(axis=0, dtype=np.float64) + lower.sum(axis=1, dtype=np.float64)).max())
+    ridge = 0.0
+    while True:
+        # A copy in column order, of which LAPACK uses the lower triangle.
+        trial = np.array(system, order="F")
+        np.einsum("ii->i", trial)[:] += np.float32(ridge)
+        factor, failed = lapack.spotrf(trial, lower=1, overwrite_a=1, clean=0)
+        condition = 0.0 if failed else float(lapack.spocon(factor, norm, uplo="L")[0])
+        if condition >= _LEAST_RECIPROCAL_CONDITION:
+            break
+        ridge = max(10 * ridge, 1e-4)
+    if ridge:
+        warnings.warn(
+            f"mSDA's system of {len(system):,} features is ill-conditioned in float32: {ridge:g} was added to its "
+            "diagonal of 1. A corruption that is not so near to 0 needs none.",
+            stacklevel=2,
+        )
+    return factor, ridge
+
+
+def _mirror_lower(matrix: np.ndarray) -> None:
+    """Copy the lower triangle to the upper, block by block, so that no second matrix is needed."""
+    size = 512
+    for start in range(0, len(matrix), size):
+        stop = start + size
+        block = matrix[start:stop, start:stop]
+        block[:] = np.tril(block) + np.tril(block, -1).T
+        matrix[start:stop, stop:] = matrix[stop:, start:stop].T
+
+
+def _collect_moments(blocks: Iterable[Any], part: np.ndarray, wanted: np.ndarray | None) -> Moments:
+    """Sums over the columns `part` of all rows, and of their products with the columns `wanted`."""
+    size = len(part)
+    products = np.zeros((size, size), dtype=np.float32, order="F")
+    cross = None if wanted is None else np.zeros((size, len(wanted)), dtype=np.float32)
+    sums, wanted_sums = np.zeros(size, dtype=np.float64), np.zeros(0 if wanted is None else len(wanted))
+    num_rows = 0
+    for block in blocks:
+        own = block if size == block.shape[1] else block[:, part]
+        num_rows += own.shape[0]
+        sums += np.asarray(own.sum(axis=0, dtype=np.float64)).ravel()
+        if sparse.issparse(own) and own.nnz < _SPARSE_BELOW * own.shape[0] * size:
+            products += (own.T @ own).toarray()
+        else:
+            dense = own.toarray() if sparse.issparse(own) else np.ascontiguousarray(own)
+            products = blas.ssyrk(1.0, dense.T, beta=1.0, c=products, lower=1, overwrite_c=1)
+        if cross is not None:
+            other = block[:, wanted]
+            wanted_sums += np.asarray(other.sum(axis=0, dtype=np.float64)).ravel()
+            crossed = own.T @ other
+            cross += crossed.toarray() if sparse.issparse(crossed) else crossed
+    if not num_rows:
+        raise InputError("there is nothing to learn from", expected="at least one row", found="none")
+    squares = np.einsum("ii->i", products).copy()
+    mean = (sums / num_rows).astype(np.float32)
+    products = blas.ssyr(np.float32(-num_rows), mean, a=products, lower=1, overwrite_a=1)
+    if cross is None:
+        return Moments(num_rows, mean, squares, products)
+    wanted_mean = (wanted_sums / num_rows).astype(np.float32)
+    cross -= np.outer(np.float32(num_rows) * mean, wanted_mean)
+    return Moments(num_rows, mean, squares, products, wanted_mean, cross)
+
+
+def _mean_square(blocks: Iterable[Any]) -> float:
+    """The mean squared length of dense rows."""
+    squares, num_rows = 0.0, 0
+    for block in blocks:
+        squares += float(np.einsum("ij,ij->", block, block, dtype=np.float64))
+        num_rows += len(block)
+    return squares / num_rows

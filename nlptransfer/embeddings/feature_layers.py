@@ -1,0 +1,197 @@
+"""Representations learnt from text, as layers: how each is applied to features, kept, and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy import sparse
+from scipy.special import expit
+
+from nlptransfer.data.documents import Document
+from nlptransfer.embeddings.extractors import Extractor, restore_extractor
+
+if TYPE_CHECKING:
+    import torch
+
+Activation = Literal["tanh", "relu", "softplus", "sigmoid", "identity"]
+
+
+def _softplus(values: np.ndarray) -> np.ndarray:
+    return np.logaddexp(values, np.float32(0))
+
+
+def _relu(values: np.ndarray) -> np.ndarray:
+    return np.maximum(values, 0, out=values)
+
+
+def _tanh(values: np.ndarray) -> np.ndarray:
+    return np.tanh(values, out=values)
+
+
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "tanh": _tanh,
+    "relu": _relu,
+    "softplus": _softplus,
+    "sigmoid": expit,
+    "identity": lambda values: values,
+}
+
+
+@dataclass(frozen=True)
+class FeatureLayer:
+    """One layer: activation(x W + b).
+
+    Attributes:
+        weight: W, (D_in, D_out) float32.
+        bias: b, (D_out,) float32.
+        activation: applied to each number.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    activation: Activation
+
+    def apply(self, rows: Any) -> np.ndarray:
+        """(N, D_out) float32, for (N, D_in) rows, dense or CSR."""
+        values = np.asarray(rows @ self.weight, dtype=np.float32)
+        values += self.bias
+        return _ACTIVATIONS[self.activation](values)
+
+
+class FeatureLayers:
+    """Layers, each of which reads the one before, and which of their results make up the representation.
+
+    With h_0 = x the input and h_l the l-th layer's result, each block h_l that is kept is multiplied by its scale, and
+    the blocks stand side by side; then comes the projection, where there is one: (blocks - mean) P.
+
+    Args:
+        layers: in their order.
+        scales: what each of h_0, h_1, ... is multiplied by; 0 leaves it out.
+        mean: (sum of the kept widths,) taken off before the projection; None for 0.
+        projection: P, (sum of the kept widths, k); None without one.
+
+    Raises:
+        ValueError: the shapes don't fit each other, or nothing is kept.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[FeatureLayer],
+        *,
+        scales: Sequence[float],
+        mean: np.ndarray | None = None,
+        projection: np.ndarray | None = None,
+    ) -> None:
+        if len(scales) != len(layers) + 1 or not any(scales):
+            raise ValueError(f"{len(layers)} layers need {len(layers) + 1} scales, not all 0; found {list(scales)}")
+        self.layers = list(layers)
+        self.scales = [float(scale) for scale in scales]
+        self.mean = mean
+        self.projection = projection
+        widths = [layers[0].weight.shape[0], *(layer.weight.shape[1] for layer in layers)]
+        self.blocks_dim = sum(width for width, scale in zip(widths, self.scales, strict=True) if scale)
+        if projection is not None and projection.shape[0] != self.blocks_dim:
+            raise ValueError(f"{self.blocks_dim} features need a projection of as many rows, not {projection.shape}")
+
+    @property
+    def dim(self) -> int:
+        """Features of the representation."""
+        return self.blocks_dim if self.projection is None else int(self.projection.shape[1])
+
+    def blocks(self, features: Any) -> np.ndarray:
+        """(N, blocks_dim) float32: what is kept, before the projection."""
+        result = np.empty((features.shape[0], self.blocks_dim), dtype=np.float32)
+        rows, place = features, 0
+        for number, scale in enumerate(self.scales):
+            if number:
+                rows = self.layers[number - 1].apply(rows)
+            if scale:
+                part = result[:, place : place + rows.shape[1]]
+                part[:] = rows.toarray() if sparse.issparse(rows) else rows
+                part *= np.float32(scale)
+                place += rows.shape[1]
+            if not any(self.scales[number + 1 :]):
+                break
+        return result
+
+    def transform(self, features: Any) -> np.ndarray:
+        """(N, dim) float32, for (N, D) features, dense or CSR."""
+        blocks = self.blocks(features)
+        if self.mean is not None:
+            blocks -= self.mean
+        return blocks if self.projection is None else blocks @ self.projection
+
+
+class LayeredFeatures:
+    """The features of an extractor, as learnt layers represent them; an extractor in its turn.
+
+    Args:
+        base: makes the features that the layers read.
+        layers: what was learnt.
+
+    Example:
+        >>> learnt = MarginalizedDenoising().fit(source_features, target_features=target_features)
+        >>> LayeredFeatures(vectorizer, learnt.layers_).transform(["a good book"])
+    """
+
+    def __init__(self, base: Extractor, layers: FeatureLayers) -> None:
+        self.base = base
+        self.layers = layers
+
+    @property
+    def dim(self) -> int:
+        """Features per document."""
+        return self.layers.dim
+
+    def transform(self, documents: Sequence[Document]) -> np.ndarray:
+        """(documents, dim) float32."""
+        return self.layers.transform(self.base.transform(documents))
+
+    def to_saved(self) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, Any]]:
+        """Settings, tensors and other values from which `from_saved` builds the same features."""
+        import torch
+
+        base, tensors, documents = self.base.to_saved()
+        arrays = {"mean": self.layers.mean, "projection": self.layers.projection}
+        for number, layer in enumerate(self.layers.layers):
+            arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}
+        own = {
+            f"layers.{name}": torch.from_numpy(np.ascontiguousarray(array))
+            for name, array in arrays.items()
+            if array is not None
+        }
+        config = {
+            "type": "layered",
+            "base": base,
+            "activations": [layer.activation for layer in self.layers.layers],
+            "scales": self.layers.scales,
+        }
+        return config, {**{f"base.{name}": tensor for name, tensor in tensors.items()}, **own}, documents
+
+    @classmethod
+    def from_saved(
+        cls, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], documents: Mapping[str, Any]
+    ) -> LayeredFeatures:
+        """The features of which `to_saved` gave `config`, `tensors` and `documents`.
+
+        Raises:
+            InputError: see `restore_extractor`.
+        """
+        own = {name: tensor for name, tensor in tensors.items() if name.startswith("base.")}
+        base = restore_extractor(
+            config["base"], {name.removeprefix("base."): tensor for name, tensor in own.items()}, documents
+        )
+
+        def array(name: str) -> np.ndarray | None:
+            return tensors[f"layers.{name}"].numpy() if f"layers.{name}" in tensors else None
+
+        layers = []
+        for number, activation in enumerate(config["activations"]):
+            weight, bias = array(f"{number}.weight"), array(f"{number}.bias")
+            assert weight is not None and bias is not None
+            layers.append(FeatureLayer(weight, bias, activation))
+        made = FeatureLayers(layers, scales=config["scales"], mean=array("mean"), projection=array("projection"))
+        return cls(base, made)
