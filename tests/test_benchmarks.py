@@ -70,3 +70,11 @@ def test_adversarial_benchmark_rates_dann_against_a_dense_loop() -> None:
     for method in ("source-only", "DANN"):
         for side in ("nlptransfer", "plain dense PyTorch loop"):
             assert re.search(rf"^\| {method}, {side} \| \d+\.\d\d ", result.stdout, re.MULTILINE)
+
+
+def test_denoising_benchmark_compares_with_the_formulas_and_with_a_trained_autoencoder() -> None:
+    result = run_benchmark("denoising_autoencoders.py", "--small", "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    for side in ("msda", "numpy", "sda", "msda parts", "msda stream"):
+        assert re.search(rf"^\| {side} \| [\d,]+ x [\d,]+ \|", result.stdout, re.MULTILINE)
+    assert "times as fast as the formulas in numpy" in result.stdout

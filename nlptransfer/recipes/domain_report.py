@@ -8,14 +8,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlptransfer.recipes.domain_diagnosis import read_diagnosis
+from nlptransfer.recipes.domain_representations import CURVE
 from nlptransfer.recipes.domain_systems import REFERENCE, SOURCE_ONLY, System
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nlptransfer.data.domain_pairs import DomainPair
     from nlptransfer.evaluation.run_folder import RunFolder
     from nlptransfer.evaluation.verdict import Score, Verdict
     from nlptransfer.recipes.cross_domain_sentiment import Settings
     from nlptransfer.recipes.domain_cells import Cells
+
+CURVE_NOTE = "A linear classifier on mSDA. Chosen: the best label-free score, which has seen no target label."
 
 
 def make_tables(
@@ -75,6 +80,9 @@ def make_tables(
     ]
     if numbers := number_rows(cells, gold, loaded, seed):
         tables.insert(1, Table("Numbers chosen without target labels, and by an oracle", numbers))
+    for name in names:
+        if rows := curve_rows(folders[name], gold.get(name), loaded[name].label_names):
+            tables.append(Table(f"mSDA by corruption and layers, {name}", rows, CURVE_NOTE))
     for (pair, system, own_seed), cell in cells.items():
         if own_seed == seed and (words := cell.facts.get("bridging_words")):
             tables.append(
@@ -89,6 +97,30 @@ def make_tables(
         if own["judged_anew"]:
             tables.append(Table(f"Words judged anew, {name}", own["judged_anew"]))
     return [table for table in tables if table.rows]
+
+
+def curve_rows(folder: Path, gold: Sequence[str] | None, label_names: Sequence[str]) -> list[dict[str, Any]]:
+    """The points of mSDA's curve, with their accuracy where the target has labels; none where it was not asked for."""
+    path = folder / CURVE
+    if not path.exists():
+        return []
+    points = json.loads(path.read_text(encoding="utf-8"))
+    best = max(range(len(points)), key=lambda number: float(points[number]["score"]))
+    rows = []
+    for number, point in enumerate(points):
+        row = {
+            "corruption": point["corruption"],
+            "layers": point["num_layers"],
+            "label-free score": round(point["score"], 4),
+            "chosen": number == best,
+        }
+        if gold is not None:
+            right = sum(
+                label_names[ord(digit) - 48] == label for digit, label in zip(point["predicted"], gold, strict=True)
+            )
+            row["accuracy, %"] = round(100 * right / len(gold), 2)
+        rows.append(row)
+    return rows
 
 
 def number_rows(
@@ -125,12 +157,18 @@ def number_rows(
 
 
 def make_figures(
-    settings: Settings, names: Mapping[str, tuple[str, str]], systems: Sequence[System], scores: Sequence[Score]
+    settings: Settings,
+    names: Mapping[str, tuple[str, str]],
+    systems: Sequence[System],
+    scores: Sequence[Score],
+    gold: Mapping[str, Sequence[str]],
+    loaded: Mapping[str, DomainPair],
 ) -> dict[str, tuple[str, Any]]:
     """What labelled target reviews are worth, where several numbers were asked for; and both domains before and after
     each representation that was learnt, of a grid those of its first pair."""
     from nlptransfer.evaluation.document_predictions import ALL_PAIRS
     from nlptransfer.evaluation.plots import plot_domains, plot_label_curve
+    from nlptransfer.evaluation.setting_plots import plot_setting_curve
     from nlptransfer.experiments import cell_folder
 
     figures: dict[str, tuple[str, Any]] = {}
@@ -140,6 +178,19 @@ def make_figures(
         curve = plot_label_curve(means, levels=(*SOURCE_ONLY.values(), REFERENCE))
         figures["label_curve.png"] = ("What a few labelled target reviews are worth; bars: intervals.", curve)
     name = next(iter(names))
+    folder = cell_folder(settings.output_dir, "source_only", settings.seeds[0], pair=name).parent
+    rows = curve_rows(folder, gold.get(name), loaded[name].label_names)
+    if rows and name in gold:
+        level = [own.value for own in scores if (own.system, own.pair, own.metric) == ("source_only", name, "accuracy")]
+        curve = plot_setting_curve(
+            rows,
+            along="corruption",
+            lines="layers",
+            value="accuracy, %",
+            chosen="chosen",
+            baseline=100 * level[0] if level else None,
+        )
+        figures["corruption.png"] = (f"{name}: a linear classifier on mSDA", curve)
     for system in systems:
         path = cell_folder(settings.output_dir, system.name, settings.seeds[0], pair=name) / "picture.json"
         if path.exists():
