@@ -282,7 +282,7 @@ def run(
         predictions=predictions,
         history=history,
         tables=make_tables(settings, names, cells, gold, loaded, choice_rows(scores, choice, oracle) if gold else []),
-        figures=make_figures(settings, names, systems, scores),
+        figures=make_figures(settings, names, systems, scores, gold, loaded),
         seconds={**seconds, "total": time.perf_counter() - started},
         warnings=warnings,
         notes=describe_choice(settings, choice, bool(gold)),
