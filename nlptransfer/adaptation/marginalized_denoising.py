@@ -14,7 +14,7 @@ from scipy.linalg import blas, lapack
 from sklearn.base import BaseEstimator
 
 from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_rows
-from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers
+from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers, scale_to_largest
 from nlptransfer.errors import InputError
 
 _BLOCK_ROWS = 2_000
@@ -39,7 +39,9 @@ class MarginalizedDenoising(BaseEstimator):
         C = \sum_i (x_i - \mu)^\top (x_i - \mu), \quad Q = C + \frac{p}{1-p} \operatorname{diag}\Big(\sum_i x_i^2\Big)
 
     with x a row and :math:`\mu` the mean row, and the layer's result is :math:`h = \tanh(x W + b)`, the next layer's
-    input. The representation is x and every h side by side, each scaled to the same mean length, together to length 1.
+    input. The first layer's is a row of features divided by its largest entry, so that binary features are 0 and 1. The
+    representation is x and every h side by side, each scaled to the same root mean square length, and every row then to
+    length 1.
 
     Where there are more than `max_features` features, the first layer reconstructs the `max_features` most frequent
     ones only, from each of K random parts of all features in turn, and averages, :math:`h = \tanh(\frac1K \sum_k x_k
@@ -56,8 +58,6 @@ class MarginalizedDenoising(BaseEstimator):
         num_layers: L.
         corruption: p, above 0 and below 1.
         max_features: most features that a layer reconstructs, and reads at once.
-        input_length: the rows are scaled by one number so that their root mean square length is this, which says how
-            far into the bend of the tanh they reach; binary rows of a hundred words have 10.
         output_dim: k, where the representation is to be projected to its k main directions; None for all of it.
         seed: of the random parts and of the projection; without either nothing is random.
 
@@ -86,17 +86,15 @@ class MarginalizedDenoising(BaseEstimator):
     def __init__(
         self,
         *,
-        num_layers: int = 3,
+        num_layers: int = 5,
         corruption: float = 0.5,
         max_features: int = 5_000,
-        input_length: float = 10.0,
         output_dim: int | None = None,
         seed: int = 0,
     ) -> None:
         self.num_layers = num_layers
         self.corruption = corruption
         self.max_features = max_features
-        self.input_length = input_length
         self.output_dim = output_dim
         self.seed = seed
 
@@ -145,7 +143,7 @@ class MarginalizedDenoising(BaseEstimator):
             for name, rows in others.items()
             if rows is not None
         ]
-        rows = stack_rows(*given).astype(np.float32, copy=False)
+        rows = scale_to_largest(stack_rows(*given))
         inputs = [rows[start : start + _BLOCK_ROWS] for start in range(0, rows.shape[0], _BLOCK_ROWS)]
         levels = [inputs]
 
@@ -164,11 +162,10 @@ class MarginalizedDenoising(BaseEstimator):
                 part *= np.float32(scale)
             place += width
             level.clear()  # what is in the result is not needed twice
-        if self.output_dim is None:
-            return result
-        parts = [result[start : start + _BLOCK_ROWS] for start in range(0, len(result), _BLOCK_ROWS)]
-        self._fit_projection(lambda: parts)
-        return result @ self.layers_.projection
+        if self.output_dim is not None:
+            parts = [result[start : start + _BLOCK_ROWS] for start in range(0, len(result), _BLOCK_ROWS)]
+            self._fit_projection(lambda: parts)
+        return self.layers_.project(result)
 
     def fit_batches(self, make_batches: Callable[[], Iterable[FeatureArray]]) -> MarginalizedDenoising:
         """`fit` to more rows than memory holds; the result is the same, but for the order in which sums are taken.
@@ -189,7 +186,7 @@ class MarginalizedDenoising(BaseEstimator):
             for batch in make_batches():
                 rows = check_features(batch, "batch of features", num_columns=width)
                 width = rows.shape[1]
-                rows = rows.astype(np.float32, copy=False)
+                rows = scale_to_largest(rows)
                 for layer in fitted:
                     rows = layer.apply(rows)
                 yield rows
@@ -224,9 +221,6 @@ class MarginalizedDenoising(BaseEstimator):
             else:
                 self.reconstructed_, parts = self._divide_features(inputs, random)
                 layer, mean_square = self._solve(inputs, parts, self.reconstructed_)
-                self.input_scale_ = self.input_length / mean_square**0.5
-                factor = np.float32(self.input_scale_)
-                layer = FeatureLayer(layer.weight * factor, layer.bias * factor, "tanh")
             layers.append(layer)
             mean_squares.append(mean_square)
             inputs = next_inputs(layer)
@@ -245,8 +239,6 @@ class MarginalizedDenoising(BaseEstimator):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} of mSDA is out of range", expected="1 or more", found=str(value))
-        if not self.input_length > 0:
-            raise InputError("input_length of mSDA is out of range", expected="above 0", found=str(self.input_length))
 
     def _divide_features(
         self, inputs: Callable[[], Iterable[Any]], random: np.random.Generator
@@ -291,7 +283,7 @@ class MarginalizedDenoising(BaseEstimator):
         return FeatureLayer(weight, bias, "tanh"), mean_square
 
     def _fit_projection(self, blocks: Callable[[], Iterable[np.ndarray]]) -> None:
-        """The main directions of the uncentred representation, by subspace iteration: a pass over the rows each."""
+        """The main directions of the uncentred blocks, by subspace iteration: a pass over the rows each."""
         assert self.output_dim is not None
         layers = self.layers_
         num_directions = min(self.output_dim + 20, layers.blocks_dim)
@@ -339,7 +331,7 @@ class MarginalizedDenoising(BaseEstimator):
         places = {int(column): place for place, column in enumerate(self.reconstructed_)}
         for row, column in enumerate(columns):
             if int(column) in places:
-                result[row] = self.layers_.layers[0].weight[:, places[int(column)]] / self.input_scale_
+                result[row] = self.layers_.layers[0].weight[:, places[int(column)]]
         return result
 
     def reconstruction_errors(self, features: FeatureArray, *, seed: int) -> list[float]:
@@ -353,11 +345,11 @@ class MarginalizedDenoising(BaseEstimator):
             features: (N, D) rows, best ones that were not learnt from.
             seed: of the corruption.
         """
-        rows: Any = check_features(features, "features", num_columns=self.n_features_in_).astype(np.float32, copy=False)
+        rows: Any = scale_to_largest(check_features(features, "features", num_columns=self.n_features_in_))
         random = np.random.default_rng(seed)
         errors = []
         for number, layer in enumerate(self.layers_.layers):
-            wanted = rows[:, self.reconstructed_] * self.input_scale_ if number == 0 else rows
+            wanted = rows[:, self.reconstructed_] if number == 0 else rows
             wanted = wanted.toarray() if sparse.issparse(wanted) else wanted
             dense = rows.toarray() if sparse.issparse(rows) else rows
             kept = random.random(dense.shape, dtype=np.float32) >= self.corruption

@@ -52,8 +52,8 @@ class Step:
 
 
 STEPS = {
-    "msda": Step("representation", "num_layers", 3, (1, 3, 5), _WHOLE),
-    "msda_without_target": Step("representation", "num_layers", 3, (1, 3, 5), _WHOLE),
+    "msda": Step("representation", "num_layers", 5, (1, 3, 5), _WHOLE),
+    "msda_without_target": Step("representation", "num_layers", 5, (1, 3, 5), _WHOLE),
     "sda": Step("representation", "num_layers", 2, (1, 2, 3), _WHOLE, random=True),
     "sda_without_target": Step("representation", "num_layers", 2, (1, 2, 3), _WHOLE, random=True),
     "idf": Step("transform"),

@@ -16,12 +16,14 @@ from nlptransfer.adaptation.dann import DomainDiscriminator, domain_adversarial_
 from nlptransfer.adaptation.deep_coral import coral_loss
 from nlptransfer.adaptation.domain_step import NetworkWithParts, make_domain_step
 from nlptransfer.adaptation.feature_arrays import stack_rows
+from nlptransfer.adaptation.joint_reconstruction import ReconstructionDecoder, make_reconstruction_step
 from nlptransfer.adaptation.l2_sp import make_l2_sp_step
 from nlptransfer.adaptation.method_names import Method, setting_of
 from nlptransfer.adaptation.mmd import mmd_loss
 from nlptransfer.adaptation.pivot_tasks import PivotTasks, make_pivot_step
 from nlptransfer.adaptation.pivots import select_pivots
 from nlptransfer.adaptation.self_training import calibration_temperature, prior_offsets, self_train
+from nlptransfer.adaptation.sequence_denoising import pretrain_by_denoising
 from nlptransfer.data.feature_batches import DocumentBatches, DomainBatches, FeatureBatches
 from nlptransfer.data.vocabulary import RESERVED
 from nlptransfer.errors import InputError
@@ -179,8 +181,8 @@ def train_network(
 ) -> NetworkSystem:
     """Train one network by the method's last step; those before it are not applied here.
 
-    With an adaptation weight of 0 the network of dann, mmd, deep_coral and pivot_tasks is that of ``network``, number
-    for number.
+    With a weight of 0 the network of dann, mmd, deep_coral, pivot_tasks and reconstruction is that of ``network``,
+    number for number.
 
     Args:
         method: a method that ends in a network.
@@ -199,7 +201,8 @@ def train_network(
 
     Raises:
         InputError: the method can't be had on such items: `l2_sp` without labelled target items, a class without
-            pivots, self-training with less than two items of a class.
+            pivots, self-training with less than two items of a class, `sequence_denoising` of features,
+            `reconstruction` of word ids.
         ValueError: the method is no network.
     """
     if not method.is_network:
@@ -237,6 +240,18 @@ def train_network(
     if head == "network":
         return NetworkSystem(network, fit(network, task_step, source), facts)
     number = setting_of(head, value)
+    if head == "sequence_denoising":
+        if not isinstance(network, RecurrentClassifier):
+            raise InputError(
+                f"'{method.name}' rebuilds documents word by word, and features have no order",
+                remedy="Use --network recurrent, or leave this method out.",
+            )
+        documents = batches(_join(items.source, items.target), None)
+        pretraining = pretrain_by_denoising(
+            network.embedding, network.encoder, documents, epochs=int(number), seed=seed, accelerator=accelerator
+        )
+        facts["reconstruction_loss"] = [round(row["loss"], 4) for row in pretraining]
+        return NetworkSystem(network, fit(network, task_step, source), facts)
     if head == "l2_sp":
         history = fit(network, task_step, source)
         step = make_l2_sp_step(network.state_dict(), strength_shared=number, strength_new=0.0)
@@ -257,6 +272,16 @@ def train_network(
             tasks = PivotTasks(network.feature_dim, len(pivots))
         step = make_pivot_step(tasks, pivots, adaptation_weight=number)
         return NetworkSystem(network, fit(NetworkWithParts(network, tasks), step, both), facts)
+    if head == "reconstruction":
+        if not isinstance(network, BagOfWordsNetwork):
+            raise InputError(
+                f"'{method.name}' reconstructs features, and word ids have none",
+                remedy="Use a network over features, or sequence_denoising, which rebuilds documents word by word.",
+            )
+        means = (items.source.mean(axis=0), items.target.mean(axis=0))
+        decoder = ReconstructionDecoder(network.hidden_weight, *means)
+        step = make_reconstruction_step(decoder, reconstruction_weight=number)
+        return NetworkSystem(network, fit(NetworkWithParts(network, decoder), step, both), facts)
     if head == "dann":
         with seeded(seed):
             discriminator = DomainDiscriminator(network.feature_dim, 100)

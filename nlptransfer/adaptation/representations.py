@@ -13,6 +13,9 @@ from nlptransfer.adaptation.marginalized_denoising import MarginalizedDenoising
 from nlptransfer.adaptation.method_names import STEPS, Method, setting_of
 from nlptransfer.embeddings.feature_layers import FeatureLayers
 
+SDA_UNITS = 500
+"""Units in each layer of an SDA."""
+
 
 class Representation(Protocol):
     """What every learnt representation has: `MarginalizedDenoising` and `StackedDenoising`.
@@ -74,7 +77,8 @@ def make_representation(
         return MarginalizedDenoising(num_layers=num_layers, corruption=chosen, output_dim=output_dim, seed=seed)
     from nlptransfer.adaptation.denoising import StackedDenoising  # which loads torch
 
-    raise NotImplementedError(StackedDenoising)
+    noise = 0.8 if corruption is None else corruption
+    return StackedDenoising(hidden_dims=(SDA_UNITS,) * num_layers, corruption=noise, seed=seed)
 
 
 @dataclass(frozen=True)

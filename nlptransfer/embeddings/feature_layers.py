@@ -64,13 +64,13 @@ class FeatureLayer:
 class FeatureLayers:
     """Layers, each of which reads the one before, and which of their results make up the representation.
 
-    With h_0 = x the input and h_l the l-th layer's result, each block h_l that is kept is multiplied by its scale, and
-    the blocks stand side by side; then comes the projection, where there is one: (blocks - mean) P.
+    The input h_0 is a row divided by its largest entry (`scale_to_largest`), and h_l the l-th layer's result. Each
+    block h_l that is kept is multiplied by its scale; the blocks stand side by side and, where there is a projection,
+    are multiplied by it. In the end every row is scaled to length 1.
 
     Args:
         layers: in their order.
         scales: what each of h_0, h_1, ... is multiplied by; 0 leaves it out.
-        mean: (sum of the kept widths,) taken off before the projection; None for 0.
         projection: P, (sum of the kept widths, k); None without one.
 
     Raises:
@@ -82,14 +82,12 @@ class FeatureLayers:
         layers: Sequence[FeatureLayer],
         *,
         scales: Sequence[float],
-        mean: np.ndarray | None = None,
         projection: np.ndarray | None = None,
     ) -> None:
         if len(scales) != len(layers) + 1 or not any(scales):
             raise ValueError(f"{len(layers)} layers need {len(layers) + 1} scales, not all 0; found {list(scales)}")
         self.layers = list(layers)
         self.scales = [float(scale) for scale in scales]
-        self.mean = mean
         self.projection = projection
         widths = [layers[0].weight.shape[0], *(layer.weight.shape[1] for layer in layers)]
         self.blocks_dim = sum(width for width, scale in zip(widths, self.scales, strict=True) if scale)
@@ -102,9 +100,9 @@ class FeatureLayers:
         return self.blocks_dim if self.projection is None else int(self.projection.shape[1])
 
     def blocks(self, features: Any) -> np.ndarray:
-        """(N, blocks_dim) float32: what is kept, before the projection."""
+        """(N, blocks_dim) float32: what is kept, before the projection and before rows are scaled to length 1."""
         result = np.empty((features.shape[0], self.blocks_dim), dtype=np.float32)
-        rows, place = features, 0
+        rows, place = scale_to_largest(features), 0
         for number, scale in enumerate(self.scales):
             if number:
                 rows = self.layers[number - 1].apply(rows)
@@ -119,10 +117,31 @@ class FeatureLayers:
 
     def transform(self, features: Any) -> np.ndarray:
         """(N, dim) float32, for (N, D) features, dense or CSR."""
-        blocks = self.blocks(features)
-        if self.mean is not None:
-            blocks -= self.mean
-        return blocks if self.projection is None else blocks @ self.projection
+        return self.project(self.blocks(features))
+
+    def project(self, blocks: np.ndarray) -> np.ndarray:
+        """(N, dim) float32, each row of length 1, for (N, blocks_dim) `blocks`, which may be overwritten."""
+        rows = blocks if self.projection is None else blocks @ self.projection
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+        return rows
+
+
+def scale_to_largest(rows: Any) -> Any:
+    """Each row divided by its largest entry in absolute value, as float32; rows of zeros stay.
+
+    Binary features that were scaled to length 1 are 0 and 1 again, and any others lie between -1 and 1, where the
+    units of a layer are at home.
+
+    Args:
+        rows: (N, D), dense or CSR; not written into.
+    """
+    if sparse.issparse(rows):
+        largest = np.asarray(abs(rows).max(axis=1).toarray(), dtype=np.float32).ravel()
+        scaled = rows.astype(np.float32, copy=True)
+        scaled.data /= np.repeat(np.where(largest > 0, largest, 1), np.diff(rows.indptr))
+        return scaled
+    largest = np.abs(rows).max(axis=1, initial=0).astype(np.float32)
+    return np.asarray(rows, dtype=np.float32) / np.where(largest > 0, largest, 1)[:, None]
 
 
 class LayeredFeatures:
@@ -155,7 +174,7 @@ class LayeredFeatures:
         import torch
 
         base, tensors, documents = self.base.to_saved()
-        arrays = {"mean": self.layers.mean, "projection": self.layers.projection}
+        arrays = {"projection": self.layers.projection}
         for number, layer in enumerate(self.layers.layers):
             arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}
         own = {
@@ -193,5 +212,4 @@ class LayeredFeatures:
             weight, bias = array(f"{number}.weight"), array(f"{number}.bias")
             assert weight is not None and bias is not None
             layers.append(FeatureLayer(weight, bias, activation))
-        made = FeatureLayers(layers, scales=config["scales"], mean=array("mean"), projection=array("projection"))
-        return cls(base, made)
+        return cls(base, FeatureLayers(layers, scales=config["scales"], projection=array("projection")))

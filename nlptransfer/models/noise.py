@@ -96,9 +96,7 @@ def salt_and_pepper_noise(
     return torch.where(drawn < corruption / 2, values.min(), salted)
 
 
-def corrupt_batch(
-    batch: Batch, noise: Noise, strength: float, generator: torch.Generator | None = None
-) -> Batch:
+def corrupt_batch(batch: Batch, noise: Noise, strength: float, generator: torch.Generator | None = None) -> Batch:
     """The batch with noise on the values that its rows list, which costs nothing for those that they don't.
 
     Where a row lists all its features, as batches of dense rows do, this is the noise as defined. A sparse row gets it

@@ -98,7 +98,7 @@ def reconstruction_loss(
     else:
         costs = functional.softplus(reconstructed) - values * reconstructed
     summed = costs.sum(dim=0)
-    return (summed if weights is None else summed @ weights.to(summed.dtype)) / len(reconstructed)
+    return (summed.sum() if weights is None else summed @ weights.to(summed.dtype)) / len(reconstructed)
 
 
 def sampled_reconstruction_loss(

@@ -33,6 +33,10 @@ def moments(rows: np.ndarray, part: np.ndarray | None = None, wanted: np.ndarray
     return _collect_moments([rows], np.arange(rows.shape[1]) if part is None else part, wanted)
 
 
+def largest_one(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(rows.max(axis=1, keepdims=True), 1e-9)
+
+
 def exact_weights(rows: np.ndarray, corruption: float) -> np.ndarray:
     """The paper's (4) and (5) with unbiased corruption and a constant feature that is never corrupted, in float64."""
     with_one = np.concatenate([rows.astype(np.float64), np.ones((len(rows), 1))], axis=1)
@@ -77,10 +81,10 @@ def test_the_expectations_are_averages_over_explicit_corruptions() -> None:
 
 
 def test_every_layer_is_the_closed_form_of_the_one_before() -> None:
-    rows = counts(3, 50, 12)
-    msda = MarginalizedDenoising(num_layers=3, input_length=2.0).fit(rows[:30], target_features=rows[30:])
-    scale = 2.0 / np.sqrt(np.square(rows).sum(axis=1).mean())
-    inputs, parts, read = rows * scale, [rows], rows
+    given = counts(3, 50, 12)
+    msda = MarginalizedDenoising(num_layers=3).fit(given[:30], target_features=given[30:])
+    rows = largest_one(given)
+    inputs, parts, read = rows, [rows], rows
     for layer in msda.layers_.layers:
         expected = exact_weights(inputs.astype(np.float64), 0.5)
         inputs = np.tanh(inputs @ expected[:-1] + expected[-1])
@@ -88,9 +92,9 @@ def test_every_layer_is_the_closed_form_of_the_one_before() -> None:
         np.testing.assert_allclose(read, inputs, atol=1e-3)
         parts.append(inputs)
     lengths = [np.sqrt(np.square(part).sum(axis=1).mean()) for part in parts]
-    expected = np.concatenate([part / length / 2 for part, length in zip(parts, lengths, strict=True)], axis=1)
-    np.testing.assert_allclose(msda.transform(rows), expected, atol=1e-3)
-    assert np.square(msda.transform(rows)).sum(axis=1).mean() == pytest.approx(1, abs=1e-3)
+    whole = np.concatenate([part / length for part, length in zip(parts, lengths, strict=True)], axis=1)
+    whole /= np.linalg.norm(whole, axis=1, keepdims=True)
+    np.testing.assert_allclose(msda.transform(given), whole, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.csr_array])
@@ -110,7 +114,7 @@ def test_the_stream_is_the_fit_in_memory(kind: type, options: dict[str, int]) ->
 
 
 def test_many_features_are_rebuilt_by_the_average_over_random_parts() -> None:
-    rows = counts(5, 80, 26)
+    rows = largest_one(counts(5, 80, 26))
     msda = MarginalizedDenoising(num_layers=2, max_features=10, seed=1).fit(sparse.csr_matrix(rows))
     most = np.sort(np.argsort(-(rows > 0).sum(axis=0), kind="stable")[:10])
     np.testing.assert_array_equal(msda.reconstructed_, most)
@@ -120,8 +124,8 @@ def test_many_features_are_rebuilt_by_the_average_over_random_parts() -> None:
         centred = rows[:, part].astype(np.float64) - mean[part]
         square = centred.T @ centred + np.diag(np.square(rows[:, part]).sum(axis=0))
         weight[part] = np.linalg.solve(square, centred.T @ (rows[:, most] - mean[most])) / 3
-    np.testing.assert_allclose(msda.layers_.layers[0].weight / msda.input_scale_, weight, atol=1e-5)
-    np.testing.assert_allclose(msda.layers_.layers[0].bias / msda.input_scale_, mean[most] - mean @ weight, atol=1e-5)
+    np.testing.assert_allclose(msda.layers_.layers[0].weight, weight, atol=1e-5)
+    np.testing.assert_allclose(msda.layers_.layers[0].bias, mean[most] - mean @ weight, atol=1e-5)
     assert msda.layers_.dim == 26 + 10 + 10
     other = MarginalizedDenoising(num_layers=2, max_features=10, seed=2).fit(rows)
     assert np.abs(other.layers_.layers[0].weight - msda.layers_.layers[0].weight).max() > 0.01
@@ -129,11 +133,14 @@ def test_many_features_are_rebuilt_by_the_average_over_random_parts() -> None:
 
 def test_the_projection_keeps_the_main_directions() -> None:
     rows = counts(6, 90, 40)
-    whole = MarginalizedDenoising(num_layers=2).fit_transform(rows)
-    projected = MarginalizedDenoising(num_layers=2, output_dim=6).fit_transform(rows)
+    whole = MarginalizedDenoising(num_layers=2).fit(rows).layers_.blocks(rows)
+    msda = MarginalizedDenoising(num_layers=2, output_dim=6)
+    made, projection = msda.fit_transform(rows), msda.layers_.projection
+    assert projection is not None and made.shape == (90, 6)
+    np.testing.assert_allclose(projection.T @ projection, np.eye(6), atol=1e-4)
     best = (np.linalg.svd(whole, compute_uv=False)[:6] ** 2).sum()
-    assert projected.shape == (90, 6)
-    assert best * 0.99 < np.square(projected).sum() < best * 1.0001
+    assert best * 0.99 < np.square(whole @ projection).sum() < best * 1.0001
+    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-5)
 
 
 def test_a_system_that_float32_can_not_solve_is_mended_and_said() -> None:
@@ -159,13 +166,13 @@ def test_features_that_never_occur_stay_out_of_it() -> None:
 
 def test_influences_are_what_a_feature_adds_to_a_reconstruction() -> None:
     rows = counts(9, 50, 12)
-    expected = exact_weights(rows, 0.5)[:-1]
+    expected = exact_weights(largest_one(rows), 0.5)[:-1]
     found = MarginalizedDenoising(num_layers=2).fit(sparse.csr_matrix(rows)).influences(np.array([3, 5]))
     np.testing.assert_allclose(found, expected[:, [3, 5]].T, atol=1e-5)
 
 
 def test_reconstruction_errors_are_squares_over_the_spread() -> None:
-    rows, new = counts(10, 300, 8), counts(10, 4000, 8)
+    rows, new = largest_one(counts(10, 300, 8)), largest_one(counts(10, 4000, 8))
     msda = MarginalizedDenoising(num_layers=2, corruption=0.3).fit(rows)
     weights = exact_weights(rows, 0.3)
     kept = np.random.default_rng(5).random((200, *new.shape)) >= 0.3
@@ -198,7 +205,6 @@ def test_given_arrays_stay_as_they_are_and_the_estimator_clones() -> None:
         (lambda rows: MarginalizedDenoising(corruption=0.0).fit(rows), "corruption"),
         (lambda rows: MarginalizedDenoising(corruption=1.0).fit(rows), "corruption"),
         (lambda rows: MarginalizedDenoising(num_layers=0).fit(rows), "num_layers"),
-        (lambda rows: MarginalizedDenoising(input_length=0.0).fit(rows), "input_length"),
         (lambda rows: MarginalizedDenoising().fit_batches(lambda: iter(())), "nothing to learn"),
         (lambda rows: MarginalizedDenoising().fit(0 * rows), "no feature"),
         (lambda rows: MarginalizedDenoising().fit(rows, target_features=rows[:, 1:]), "another width"),

@@ -38,6 +38,7 @@ from nlptransfer.training.seeding import seeded
 
 SEED = 3
 NETWORK_METHODS = [name for name, step in STEPS.items() if step.kind == "network"]
+BAG_METHODS = [name for name in NETWORK_METHODS if name != "sequence_denoising"]  # which reads the order of words
 DOMAIN_METHODS = ["dann", "mmd", "deep_coral", "pivot_tasks"]
 QUICK: dict[str, Any] = {"hidden_dim": 8, "epochs": 2, "batch_size": 16, "learning_rate": 0.01, "seed": SEED}
 
@@ -265,7 +266,7 @@ def make_wide(num_words: int) -> RecurrentClassifier:
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
-@pytest.mark.parametrize("method", NETWORK_METHODS)
+@pytest.mark.parametrize("method", BAG_METHODS)
 def test_every_method_follows_its_seed_and_leaves_nothing_behind(method: str, num_labels: int) -> None:
     arrays = make_arrays(num_labels)
     copies = [part.copy() for part in (arrays.source, arrays.labels, arrays.target, arrays.few, arrays.few_labels)]
@@ -293,7 +294,7 @@ def test_every_method_follows_its_seed_and_leaves_nothing_behind(method: str, nu
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", NETWORK_METHODS)
+@pytest.mark.parametrize("method", BAG_METHODS)
 def test_ten_source_and_five_target_rows_are_enough_to_run(method: str) -> None:
     arrays = make_arrays(sizes=(10, 5, 2))
     answers = says(run(method, arrays, batch_size=64).network, arrays.target)

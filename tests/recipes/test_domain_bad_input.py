@@ -46,6 +46,7 @@ def target(tmp_path: Path) -> Path:
         ("--methods easyadapt", ["'easyadapt' needs a few labelled reviews", "--target_labels 50"]),
         ("--features encoder", ["--features encoder needs an encoder", "--encoder"]),
         ("--network recurrent --methods idf+dann", ["'idf+dann' can't be had", "Leave out idf", "bag_of_words"]),
+        ("--methods sequence_denoising", ["'sequence_denoising' rebuilds documents", "--network recurrent"]),
         ("--pairs some", ["pairs", "some"]),
         ("--domains amazon", ["--domains is for --pairs all"]),
         ("--source amazon:books", ["--source and --target come together"]),
