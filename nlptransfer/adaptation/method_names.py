@@ -78,7 +78,7 @@ STEPS = {
     "mmd": Step("network", "adaptation_weight", 1.0, (0.3, 1.0, 3.0), random=True),
     "deep_coral": Step("network", "adaptation_weight", 100.0, (1.0, 10.0, 100.0), random=True),
     "pivot_tasks": Step("network", "adaptation_weight", 0.3, (0.1, 0.3, 1.0), random=True),
-    "reconstruction": Step("network", "reconstruction_weight", 30.0, (10.0, 30.0, 100.0), random=True),
+    "reconstruction": Step("network", "reconstruction_weight", 100.0, (30.0, 100.0, 300.0), random=True),
     "network_self_training": Step("network", "final_share", 0.8, (0.4, 0.8), _SHARE, random=True),
     "sequence_denoising": Step("network", "epochs", 5, allowed=_WHOLE, random=True),
     "l2_sp": Step("network", "strength", 0.1, (0.01, 0.1, 1.0), random=True, needs_target_labels=True),

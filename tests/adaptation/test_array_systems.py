@@ -29,7 +29,9 @@ from nlptransfer.errors import InputError
 
 SEED = 3
 SMALL = {"subspace_alignment": "subspace_alignment:5", "scl": "scl:6"}
-SMALL_METHODS = [SMALL.get(name, name) for name, step in STEPS.items() if step.kind != "network"]
+SMALL_METHODS = [
+    SMALL.get(name, name) for name, step in STEPS.items() if step.kind not in ("network", "representation")
+]
 
 
 def make_arrays(num_labels: int = 2, *, thin: bool = True, sizes: tuple[int, ...] = (90, 70, 40, 24)) -> DomainArrays:

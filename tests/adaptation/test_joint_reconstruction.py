@@ -1,8 +1,7 @@
-"""Reconstruction beside classification: the loss by hand, what a weight of 0 leaves alone, the claim and its control."""
+"""Reconstructing while classifying: the loss by hand, what a weight of 0 leaves alone, the claim with its control."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def test_the_loss_is_the_formula_with_nothing_hidden_and_with_everything_hidden(
             share_by_hand(rows, network, mean, (1 - corruption) * rows)
             for rows, mean in zip((source, target), MEANS, strict=True)
         ]
-        assert float(losses["reconstruction"]) == pytest.approx(np.mean(shares), rel=1e-5)
+        assert float(losses["reconstruction"].detach()) == pytest.approx(np.mean(shares), rel=1e-5)
         task = network.loss(network(batch.source), batch.source)
         assert float(losses["task"]) == pytest.approx(float(task))
         factor = (1 + np.cos(np.pi * progress)) / 2
@@ -120,7 +119,7 @@ def test_sparse_and_dense_rows_are_hidden_to_the_share_asked_for_and_reconstruct
             share_by_hand(rows[: len(part)], watched.network, mean, np.pad(part, ((0, 0), (0, 7))))
             for part, mean in zip((source, target), MEANS, strict=True)
         ]
-        assert float(losses["reconstruction"]) == pytest.approx(np.mean(expected), rel=1e-5)
+        assert float(losses["reconstruction"].detach()) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_a_sample_of_the_columns_gives_the_full_loss_on_average() -> None:
@@ -171,11 +170,12 @@ def test_tied_weights_are_one_parameter_that_both_losses_move() -> None:
         decoder.weight = weight
         network.zero_grad()
         batch = DomainBatch(make_batch(make_rows(4, 0), "dense"), make_batch(make_rows(3, 1), "dense"))
-        hidden = [network(part).features for part in (batch.source, batch.target)]
-        decoder.loss(*hidden, batch, num_sampled=1).backward()
+        source, target = (network(part).features for part in (batch.source, batch.target))
+        decoder.loss(source, target, batch, num_sampled=1).backward()
         gradients.append([None if part.grad is None else part.grad.clone() for part in (network.hidden_weight, weight)])
     # The tied weight's gradient is what it has as an encoder and what it has as a decoder.
     (both, _), (encoder, decoder_own) = gradients
+    assert both is not None and encoder is not None and decoder_own is not None
     torch.testing.assert_close(both, encoder + decoder_own)
 
 
@@ -229,7 +229,6 @@ def test_what_can_not_be_is_refused() -> None:
         train_network(parse_method("reconstruction:1"), lambda: recurrent, items, **settings)
 
 
-@functools.lru_cache(maxsize=8)
 def target_accuracy(method: str, seed: int, *, reads: str = "target") -> float:
     """Right on the target's other reviews, having read unlabelled reviews of the domain `reads`."""
     domains = make_review_domains(1000, seed=seed)
@@ -248,8 +247,7 @@ def target_accuracy(method: str, seed: int, *, reads: str = "target") -> float:
 
 def test_words_that_only_the_target_has_are_learnt_from_the_words_beside_them() -> None:
     plain, joint = target_accuracy("network", 0), target_accuracy("reconstruction", 0)
-    print(plain, joint, target_accuracy("reconstruction", 0, reads="source"))
     assert plain < 0.76
-    assert joint > plain + 0.05
+    assert joint > plain + 0.07
     # The control reconstructs more of the source in place of the target.
     assert joint > target_accuracy("reconstruction", 0, reads="source") + 0.03

@@ -96,7 +96,7 @@ def test_a_described_method_is_read_as_the_same_one(number: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("corall", "there is no method 'corall'.*one of idf, coral.*Did you mean coral?"),
+        ("corall", "there is no method 'corall'.*one of msda, .*idf, coral.*Did you mean coral?"),
         ("CORAL", "there is no method 'CORAL'.*Did you mean coral?"),
         ("idf+dan:0.3", r"there is no method 'dan' \(in 'idf\+dan:0.3'\).*Did you mean dann?"),
         ("", "there is no method ''"),
@@ -190,3 +190,22 @@ def test_the_rows_of_easyadapt_pp_are_neither_transformed_nor_counted_in_full() 
 def test_a_name_can_name_a_file_once_its_colon_is_replaced(name: str) -> None:
     made = parse_method(name).name.replace(":", "=")  # as the recipe does
     assert not set(made) & set('<>:"/\\|?* \t\n')
+
+
+def test_a_representation_comes_first_and_what_follows_works_on_it() -> None:
+    method = parse_method("msda:3+coral+self_training")
+    assert method.representation == ("msda", 3.0)
+    assert method.on_representation().steps == (("coral", None), ("self_training", None))
+    assert not method.is_plain and parse_method("sda").is_plain and parse_method("sda").is_random
+    assert parse_method("coral").representation is None
+    assert [variant.described() for variant in parse_method("msda").variants()] == [
+        "msda:1+linear",
+        "msda:3+linear",
+        "msda:5+linear",
+    ]
+    for name in ("coral+msda", "msda+sda", "msda+msda_without_target"):
+        with pytest.raises(InputError, match=r"a representation first|stands twice"):
+            parse_method(name)
+    for name in ("msda+idf", "sda+scl", "msda+pivot_tasks"):
+        with pytest.raises(InputError, match="works on words"):
+            parse_method(name)
