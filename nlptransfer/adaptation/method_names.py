@@ -54,8 +54,8 @@ class Step:
 STEPS = {
     "msda": Step("representation", "num_layers", 5, (1, 3, 5), _WHOLE),
     "msda_without_target": Step("representation", "num_layers", 5, (1, 3, 5), _WHOLE),
-    "sda": Step("representation", "num_layers", 2, (1, 2, 3), _WHOLE, random=True),
-    "sda_without_target": Step("representation", "num_layers", 2, (1, 2, 3), _WHOLE, random=True),
+    "sda": Step("representation", "num_layers", 1, (1, 2, 3), _WHOLE, random=True),
+    "sda_without_target": Step("representation", "num_layers", 1, (1, 2, 3), _WHOLE, random=True),
     "idf": Step("transform"),
     "coral": Step("transform", "regularization", 0.01, (0.001, 0.01, 0.1), "a number above 0"),
     "scl": Step("transform", "num_dimensions", 50, (25, 50, 100), _WHOLE),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from nlptransfer.errors import InputError
 from nlptransfer.evaluation.document_predictions import ALL_PAIRS, DocumentPredictions
 from nlptransfer.evaluation.predictions import by_system
 from nlptransfer.evaluation.verdict import Score
@@ -70,6 +71,63 @@ def oracle_choice(
         for pair in pairs
         if any((name, pair) in means for name in systems)
     }
+
+
+def best_elsewhere(
+    scores: Iterable[Score],
+    pairs: Iterable[str],
+    systems: Sequence[str],
+    *,
+    split: str = "target_test",
+    metric: str = "accuracy",
+) -> str:
+    """The system that was best in a run on other domains: a choice that needs no label of the domains at hand.
+
+    Args:
+        scores: the other run's.
+        pairs: the pairs at hand, such as ``books>dvd``; none of their domains may be in the other run.
+        systems: among which to choose; the first of several equals is taken.
+        split: what the other run is judged by.
+        metric: likewise.
+
+    Returns:
+        Of the systems that the other run scored on each of its pairs, the one with the best mean over them.
+
+    Raises:
+        InputError: the two runs share a domain, whose labels would take part in the choice; or no system.
+
+    Example:
+        >>> best_elsewhere(read_run("runs/other").scores, ["books>dvd"], ["coral", "dann"])
+        'dann'
+    """
+    means = _means(scores, split, metric)
+    there = dict.fromkeys(pair for _, pair in means)
+    if shared := sorted(_domains(pairs) & _domains(there)):
+        raise InputError(
+            "the run to choose by is on a domain of this one, whose labels would take part in the choice",
+            expected="a run on other domains",
+            found=", ".join(shared),
+            remedy="Name a run on other corpora, or leave out --chosen_by.",
+        )
+    means_there = {
+        system: sum(means[system, pair] for pair in there)
+        for system in systems
+        if there and all((system, pair) in means for pair in there)
+    }
+    if not means_there:
+        raise InputError(
+            "the run to choose by has none of these methods on all of its pairs",
+            expected="one of " + ", ".join(systems),
+            found=", ".join(dict.fromkeys(system for system, _ in means)) or "no scores",
+            remedy="Run them there too, or leave out --chosen_by.",
+        )
+    return max(means_there, key=lambda system: means_there[system])
+
+
+def _domains(pairs: Iterable[str]) -> set[str]:
+    """The domains in the names of pairs, of each of which the source may be several."""
+    ends = [pair.partition(">") for pair in pairs]
+    return {domain.strip() for source, _, target in ends for domain in (*source.split("+"), target)}
 
 
 def choice_rows(

@@ -33,6 +33,7 @@ USUAL = ("amazon:books", "amazon:dvd")
 STAND_IN = ("synthetic-reviews:source", "synthetic-reviews:target")
 CHOICE = "label_free_choice"
 CHOICE_BY_MEAN = "label_free_choice_by_mean"
+CHOICE_ELSEWHERE = "choice_on_other_domains"
 ORACLE = "oracle_choice"
 QUESTION = "Labels in one domain, unlabelled reviews in another: what can be carried over, by which method?"
 
@@ -118,6 +119,8 @@ class Settings(RunSettings):
         "reverse_validation", "importance_weighting", "entropy", "information_maximization", "neighbourhood_density"
     ] = "reverse_validation"
     """The label-free score that chooses among methods, and with --tune among each method's numbers."""
+    chosen_by: str | None = None
+    """Folder of a finished run on other domains: whichever of these methods was best there is a choice of its own."""
     tune: bool = False
     """Let the label-free score choose each method's number (dann's weight, scl's dimensions), once per pair."""
     reference: bool = True
@@ -195,10 +198,10 @@ def run(
         InputError: there are no such data, or nothing can be made of them; or, when all else is done and reported,
             some method could not be trained.
     """
-    from nlptransfer.evaluation.choices import choice_rows, chosen_predictions, oracle_choice
+    from nlptransfer.evaluation.choices import best_elsewhere, choice_rows, chosen_predictions, oracle_choice
     from nlptransfer.evaluation.document_predictions import with_gold
     from nlptransfer.evaluation.over_pairs import compare_over_pairs, score_over_pairs
-    from nlptransfer.evaluation.run_folder import check_run_folder, open_run_folder
+    from nlptransfer.evaluation.run_folder import check_run_folder, open_run_folder, read_run
     from nlptransfer.evaluation.verdict import compare_with_baseline, score_predictions
     from nlptransfer.recipes.finishing import finish_run
 
@@ -214,6 +217,9 @@ def run(
     check_documents(settings, loaded)
     warnings += warnings_of(loaded)
     systems = list_systems(settings)
+    elsewhere = None
+    if settings.chosen_by is not None:
+        elsewhere = best_elsewhere(read_run(settings.chosen_by).scores, names, contenders(systems))
     if settings.dry_run:
         print_plan(settings, loaded, systems, warnings)
         return
@@ -240,6 +246,10 @@ def run(
     others = {name: without_labels_of(names, name) for name in names}
     if any(len(own) > 1 for own in others.values()):  # else it is the same choice
         choices[CHOICE_BY_MEAN] = {name: choose_method(cells, own, settings) for name, own in others.items()}
+    if elsewhere is not None:
+        choices[CHOICE_ELSEWHERE] = {
+            name: elsewhere for name in names if any((name, elsewhere) == cell[:2] for cell in cells)
+        }
     trained = list(predictions)
     for label, chosen in choices.items():
         predictions += chosen_predictions(trained, chosen, name=label)
@@ -285,7 +295,7 @@ def run(
         figures=make_figures(settings, names, systems, scores, gold, loaded),
         seconds={**seconds, "total": time.perf_counter() - started},
         warnings=warnings,
-        notes=describe_choice(settings, choice, bool(gold)),
+        notes=describe_choice(settings, choice, bool(gold), elsewhere),
         reference=REFERENCE if settings.reference else None,
         not_usable=(ORACLE,),
     )

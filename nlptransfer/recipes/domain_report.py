@@ -250,12 +250,16 @@ def keep_models(
         shutil.rmtree(folder.path / "models" / choice[next(iter(loaded))], ignore_errors=True)  # it is `model`
 
 
-def describe_choice(settings: Settings, choice: Mapping[str, str], has_labels: bool) -> list[str]:
+def describe_choice(
+    settings: Settings, choice: Mapping[str, str], has_labels: bool, elsewhere: str | None
+) -> list[str]:
     """What was chosen, in sentences."""
     by = settings.selection.replace("_", " ")
     notes = [
         f"Chosen without target labels, by {by}: " + ", ".join(f"{s} on {name}" for name, s in choice.items()) + "."
     ]
+    if elsewhere is not None:
+        notes.append(f"Best on the other domains of {settings.chosen_by}, and so chosen by them: {elsewhere}.")
     if len(choice) > 1:
         notes.append("The model chosen on each pair is in the folder `models`.")
     if not has_labels:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nlptransfer.evaluation.choices import choice_rows, chosen_predictions, oracle_choice
+from nlptransfer.errors import InputError
+from nlptransfer.evaluation.choices import best_elsewhere, choice_rows, chosen_predictions, oracle_choice
 from nlptransfer.evaluation.document_predictions import DocumentPredictions
 from nlptransfer.evaluation.verdict import Score
 
@@ -58,3 +59,21 @@ def test_the_rows_tell_the_gap_and_mark_the_oracle() -> None:
     ]
     assert rows[2]["score, %"] == pytest.approx(73.75)
     assert len(choice_rows(SCORES, {"a>b": "coral"}, {"a>b": "dann"})) == 1
+
+
+def test_the_best_elsewhere_has_the_best_mean_over_the_other_runs_pairs() -> None:
+    scores = [
+        score("dann", "home>garden", 0.8),
+        score("dann", "garden>home", 0.6),
+        score("coral", "home>garden", 0.75),
+        score("coral", "garden>home", 0.7),
+        score("idf", "garden>home", 0.99),  # not on every pair
+        score("oracle_choice", "home>garden", 1.0),
+        score("oracle_choice", "garden>home", 1.0),
+    ]
+    assert best_elsewhere(scores, ["books>dvd"], ["dann", "coral", "idf"]) == "coral"
+    assert best_elsewhere(scores, ["books>dvd"], ["dann"]) == "dann"
+    with pytest.raises(InputError, match=r"labels would take part.*[Ff]ound home"):
+        best_elsewhere(scores, ["books>dvd", "books + home>dvd"], ["dann"])
+    with pytest.raises(InputError, match=r"none of these methods.*[Ff]ound dann, coral"):
+        best_elsewhere(scores, ["books>dvd"], ["mmd"])

@@ -85,6 +85,25 @@ def test_a_finished_run_that_is_resumed_trains_nothing(folder: Path, capsys: pyt
     assert "complete" in capsys.readouterr().out
 
 
+def test_a_run_on_other_domains_chooses_without_a_label_of_these(
+    folder: Path, flags: list[str], files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, other in (("source", "home"), ("target", "away")):
+        (tmp_path / f"{other}.jsonl").write_bytes((files / f"{name}.jsonl").read_bytes())
+    given = [*flags, "--methods", "msda:2", "msda:2+coral", "--chosen_by", str(folder), "--keep_models", "false"]
+    with pytest.raises(SystemExit):
+        main([*given, "--output_dir", str(tmp_path / "same")])
+    assert "labels would take part in the choice" in capsys.readouterr().err
+    ends = ["--source", str(tmp_path / "home.jsonl"), "--target", str(tmp_path / "away.jsonl")]
+    main([*given, *ends, "--output_dir", str(tmp_path / "other")])
+    scores = json.loads((folder / "metrics.json").read_text())["scores"]
+    there = {own["system"]: own["value"] for own in scores if own["seed"] is None and own["metric"] == "accuracy"}
+    best = max(("source_only", "msda=2", "msda=2+coral"), key=lambda name: there[name])
+    found = json.loads((tmp_path / "other" / "metrics.json").read_text())["scores"]
+    here = {own["system"]: own["value"] for own in found if own["seed"] is None and own["metric"] == "accuracy"}
+    assert here["choice_on_other_domains"] == here[best]
+
+
 def test_models_are_left_out_where_they_are_not_wanted(flags: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     main([*flags, "--output_dir", str(run), "--methods", "msda:1", "--keep_models", "false", "--reference", "false"])
