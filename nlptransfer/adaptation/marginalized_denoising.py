@@ -74,8 +74,8 @@ class MarginalizedDenoising(BaseEstimator):
         and 4, https://arxiv.org/abs/1206.4683.
 
     Compare with:
-        `StackedDenoising`, trained by gradients, which any noise and any unit are open to, and which takes tens of
-        times as long.
+        `StackedDenoising`, trained by gradients, with any noise and any unit; the same number of units in each layer
+        takes far longer there.
 
     Example:
         >>> msda = MarginalizedDenoising(num_layers=3)
