@@ -114,6 +114,11 @@ class Method:
         return self if self.representation is None else Method(self.name, self.steps[1:])
 
     @property
+    def is_control(self) -> bool:
+        """Whether its representation is kept from the target's text, to tell what that text is worth."""
+        return self.representation is not None and self.representation[0].endswith("_without_target")
+
+    @property
     def is_plain(self) -> bool:
         """Whether a linear classifier is all there is beside a representation."""
         return self.on_representation().steps == (("linear", None),)

@@ -131,17 +131,16 @@ def represent_arrays(
         raise ValueError(f"{method.name} begins with no representation")
     step, value = method.representation
     learnt = make_representation(step, value, corruption=corruption, output_dim=output_dim, seed=seed)
-    without_target = step.endswith("_without_target")
     rows = learnt.fit_transform(
         arrays.source,
-        target_features=None if without_target else arrays.target,
+        target_features=None if method.is_control else arrays.target,
         source_unlabelled=arrays.source_unlabelled,
     )
     num_source, num_target = arrays.source.shape[0], arrays.target.shape[0]
     represented = DomainArrays(
         source=rows[:num_source],
         labels=arrays.labels,
-        target=learnt.transform(arrays.target) if without_target else rows[num_source : num_source + num_target],
+        target=learnt.transform(arrays.target) if method.is_control else rows[num_source : num_source + num_target],
         num_labels=arrays.num_labels,
         few=None if arrays.few is None else learnt.transform(arrays.few),
         few_labels=arrays.few_labels,

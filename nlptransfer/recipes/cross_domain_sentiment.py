@@ -158,6 +158,11 @@ class Settings(RunSettings):
                     f"'{name}' can't be had with --network recurrent, which reads words and not features",
                     remedy=f"Leave out {before}, or use --network bag_of_words.",
                 )
+            if method.head == "reconstruction" and self.network == "recurrent":
+                raise InputError(
+                    f"'{name}' reconstructs features, and --network recurrent reads words",
+                    remedy="Use --network bag_of_words, or sequence_denoising, which rebuilds documents word by word.",
+                )
             if method.head == "sequence_denoising" and self.network != "recurrent":
                 raise InputError(
                     f"'{name}' rebuilds documents word by word, and features have no order",
@@ -378,8 +383,9 @@ def on_every_pair(predictions: Sequence[DocumentPredictions]) -> list[DocumentPr
 
 
 def contenders(systems: Sequence[System]) -> list[str]:
-    """The systems that use no target label."""
-    return [system.name for system in systems if system.method is not None and not system.method.needs_target_labels]
+    """The systems that use no target label, and are no control of another."""
+    methods = {system.name: system.method for system in systems if system.method is not None}
+    return [name for name, own in methods.items() if not own.needs_target_labels and not own.is_control]
 
 
 def without_labels_of(names: Mapping[str, tuple[str, str]], name: str) -> list[str]:

@@ -173,7 +173,7 @@ def train_method(
     The pair is given back in the representation that the method has learnt, or as it is where it learns none.
 
     A method that learns from labelled target reviews keeps its default number, and can't be the label-free choice: the
-    scores would have to be made without those reviews, which is another method.
+    scores would have to be made without those reviews, which is another method. Nor can a control.
     """
     import numpy as np
 
@@ -185,12 +185,13 @@ def train_method(
     elif settings.tune and not method.needs_target_labels and len(method.variants()) > 1:
         method, facts["candidates"] = choose_number(settings, data, pair, method, seed)
     facts["chosen"] = method.described()
+    can_be_chosen = not method.needs_target_labels and not method.is_control
     data, method = represent_pair(settings, data, method, seed)
     if method.is_plain and seed == settings.seeds[0]:
         facts |= describe_representation(data, settings.split_seed)
     trained = fit_rows(settings, data, method, rows[:num_source], data.labels, rows[num_source:], seed, pair=pair)
     facts |= trained.facts
-    if seed == settings.seeds[0] and not method.needs_target_labels:
+    if seed == settings.seeds[0] and can_be_chosen:
         try:
             facts["label_free_score"] = label_free_score(settings, data, method, trained)
         except InputError as error:
