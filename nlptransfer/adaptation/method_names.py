@@ -107,11 +107,18 @@ class Method:
     @property
     def representation(self) -> tuple[str, float | None] | None:
         """The step that learns a representation, on which all others work, with its number; None without one."""
-        return self.steps[0] if STEPS[self.steps[0][0]].kind == "representation" else None
+        return next((own for own in self.steps if STEPS[own[0]].kind == "representation"), None)
+
+    @property
+    def weighs_words(self) -> bool:
+        """Whether the representation reads words weighted by `idf`."""
+        return self.representation is not None and self.steps[0][0] == "idf"
 
     def on_representation(self) -> Method:
         """The method without its representation: what is done with the features that it learns."""
-        return self if self.representation is None else Method(self.name, self.steps[1:])
+        if self.representation is None:
+            return self
+        return Method(self.name, self.steps[self.steps.index(self.representation) + 1 :])
 
     @property
     def is_control(self) -> bool:
@@ -165,9 +172,9 @@ def setting_of(step: str, value: float | None) -> float:
 def parse_method(name: str) -> Method:
     """Read a method's name.
 
-    Steps are joined by ``+``: a representation, if any; transforms of the features and weightings of the source rows in
-    the order in which they are applied; then at most one classifier or network; without one, a logistic regression. A
-    number after a colon sets the step's one main setting.
+    Steps are joined by ``+``: a representation, if any, of words or of words weighted by ``idf``; transforms of the
+    features and weightings of the source rows in the order in which they are applied; then at most one classifier or
+    network; without one, a logistic regression. A number after a colon sets the step's one main setting.
 
     Args:
         name: such as ``coral``, ``dann:0.1`` or ``idf+scl+self_training``.
@@ -246,18 +253,19 @@ def _check_combination(name: str, names: list[str], head: str) -> None:
             found=name,
             remedy=f"Write easyadapt, or leave out {head}.",
         )
-    if any(STEPS[step].kind == "representation" for step in names[1:]):
+    places = [place for place, step in enumerate(names) if STEPS[step].kind == "representation"]
+    if places and (len(places) > 1 or places[0] > 1 or (places[0] == 1 and names[0] != "idf")):
         raise InputError(
             f"the method '{name}' learns a representation from the features of an earlier step",
-            expected="a representation first, since it reads the words of a document",
+            expected="a representation first, or after idf alone, since it reads the words of a document",
             remedy="Write it as the first step, and no second one.",
         )
-    wants_words = next((step for step in names if step in _ON_WORDS), None)
-    if wants_words and STEPS[names[0]].kind == "representation":
+    wants_words = next((step for step in names[places[0] + 1 :] if step in _ON_WORDS), None) if places else None
+    if wants_words:
         raise InputError(
-            f"'{wants_words}' works on words, and '{names[0]}' leaves none",
+            f"'{wants_words}' works on words, and '{names[places[0]]}' leaves none",
             found=name,
-            remedy=f"Leave out {wants_words}, or {names[0]}.",
+            remedy=f"Leave out {wants_words}, or {names[places[0]]}.",
         )
     transforms = [step for step in names if STEPS[step].kind == "transform"]
     if "easyadapt_pp" in transforms[:-1]:

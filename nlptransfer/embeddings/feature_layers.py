@@ -64,14 +64,15 @@ class FeatureLayer:
 class FeatureLayers:
     """Layers, each of which reads the one before, and which of their results make up the representation.
 
-    The input h_0 is a row divided by its largest entry (`scale_to_largest`), and h_l the l-th layer's result. Each
-    block h_l that is kept is multiplied by its scale; the blocks stand side by side and, where there is a projection,
-    are multiplied by it. In the end every row is scaled to length 1.
+    The input h_0 is a row, weighted where there are weights, and divided by its largest entry (`scale_to_largest`); h_l
+    is the l-th layer's result. Each block h_l that is kept is multiplied by its scale; the blocks stand side by side
+    and, where there is a projection, are multiplied by it. In the end every row is scaled to length 1.
 
     Args:
         layers: in their order.
         scales: what each of h_0, h_1, ... is multiplied by; 0 leaves it out.
         projection: P, (sum of the kept widths, k); None without one.
+        input_weights: (D,) what each feature is multiplied by beforehand; None for 1.
 
     Raises:
         ValueError: the shapes don't fit each other, or nothing is kept.
@@ -83,12 +84,14 @@ class FeatureLayers:
         *,
         scales: Sequence[float],
         projection: np.ndarray | None = None,
+        input_weights: np.ndarray | None = None,
     ) -> None:
         if len(scales) != len(layers) + 1 or not any(scales):
             raise ValueError(f"{len(layers)} layers need {len(layers) + 1} scales, not all 0; found {list(scales)}")
         self.layers = list(layers)
         self.scales = [float(scale) for scale in scales]
         self.projection = projection
+        self.input_weights = None if input_weights is None else np.asarray(input_weights, dtype=np.float32)
         widths = [layers[0].weight.shape[0], *(layer.weight.shape[1] for layer in layers)]
         self.blocks_dim = sum(width for width, scale in zip(widths, self.scales, strict=True) if scale)
         if projection is not None and projection.shape[0] != self.blocks_dim:
@@ -99,10 +102,18 @@ class FeatureLayers:
         """Features of the representation."""
         return self.blocks_dim if self.projection is None else int(self.projection.shape[1])
 
+    def weigh(self, features: Any) -> Any:
+        """The features (N, D) times their weights; the same array where there are none."""
+        if self.input_weights is None:
+            return features
+        if sparse.issparse(features):
+            return (features @ sparse.diags(self.input_weights)).tocsr()
+        return features * self.input_weights
+
     def blocks(self, features: Any) -> np.ndarray:
         """(N, blocks_dim) float32: what is kept, before the projection and before rows are scaled to length 1."""
         result = np.empty((features.shape[0], self.blocks_dim), dtype=np.float32)
-        rows, place = scale_to_largest(features), 0
+        rows, place = scale_to_largest(self.weigh(features)), 0
         for number, scale in enumerate(self.scales):
             if number:
                 rows = self.layers[number - 1].apply(rows)
@@ -174,7 +185,7 @@ class LayeredFeatures:
         import torch
 
         base, tensors, documents = self.base.to_saved()
-        arrays = {"projection": self.layers.projection}
+        arrays = {"projection": self.layers.projection, "input_weights": self.layers.input_weights}
         for number, layer in enumerate(self.layers.layers):
             arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}
         own = {
@@ -212,4 +223,10 @@ class LayeredFeatures:
             weight, bias = array(f"{number}.weight"), array(f"{number}.bias")
             assert weight is not None and bias is not None
             layers.append(FeatureLayer(weight, bias, activation))
-        return cls(base, FeatureLayers(layers, scales=config["scales"], projection=array("projection")))
+        made = FeatureLayers(
+            layers,
+            scales=config["scales"],
+            projection=array("projection"),
+            input_weights=array("input_weights"),
+        )
+        return cls(base, made)

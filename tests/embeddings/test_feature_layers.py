@@ -71,7 +71,8 @@ def test_saved_layers_make_the_same_features_of_raw_text(projected: bool) -> Non
     vectorizer = NgramVectorizer(ngram_range=(1, 1), min_documents=1).fit(TEXTS)
     width = vectorizer.dim
     projection = np.random.default_rng(5).normal(size=(width + 3, 2)).astype(np.float32) if projected else None
-    layers = FeatureLayers([layer(6, width, 3)], scales=[1, 0.3], projection=projection)
+    weights = np.linspace(0.5, 2, width)
+    layers = FeatureLayers([layer(6, width, 3)], scales=[1, 0.3], projection=projection, input_weights=weights)
     made = LayeredFeatures(vectorizer, layers)
     assert made.dim == (2 if projected else width + 3)
     config, tensors, documents = made.to_saved()
@@ -86,3 +87,12 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         FeatureLayers([layer(1, 4, 3)], scales=[0, 0])
     with pytest.raises(ValueError, match="7 features need a projection"):
         FeatureLayers([layer(1, 4, 3)], scales=[1, 1], projection=np.zeros((6, 2), np.float32))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+def test_weights_come_before_everything(kind: type) -> None:
+    rows = np.random.default_rng(8).poisson(1.0, size=(7, 4)).astype(np.float32)
+    weights = np.array([0.5, 2.0, 1.0, 3.0], dtype=np.float32)
+    weighted = FeatureLayers([layer(1, 4, 3)], scales=[1, 1], input_weights=weights)
+    plain = FeatureLayers([layer(1, 4, 3)], scales=[1, 1])
+    np.testing.assert_allclose(weighted.transform(kind(rows)), plain.transform(rows * weights), rtol=1e-5, atol=1e-6)

@@ -47,6 +47,7 @@ def target(tmp_path: Path) -> Path:
         ("--features encoder", ["--features encoder needs an encoder", "--encoder"]),
         ("--network recurrent --methods idf+dann", ["'idf+dann' can't be had", "Leave out idf", "bag_of_words"]),
         ("--methods sequence_denoising", ["'sequence_denoising' rebuilds documents", "--network recurrent"]),
+        ("--methods reconstruction --network recurrent", ["'reconstruction' reconstructs features", "bag_of_words"]),
         ("--pairs some", ["pairs", "some"]),
         ("--domains amazon", ["--domains is for --pairs all"]),
         ("--source amazon:books", ["--source and --target come together"]),
