@@ -140,8 +140,9 @@ def train_cell(
 
     started = time.perf_counter()
     first = seed == settings.seeds[0]
-    # Warnings go into the report. scikit-learn's settings are put back: skada changes them when it is imported.
-    with warnings.catch_warnings(record=True) as caught, sklearn.config_context():
+    # Warnings go into the report. To import skada, as anyone may have done, switches on metadata routing, under which
+    # no groups can be passed to a cross-validation.
+    with warnings.catch_warnings(record=True) as caught, sklearn.config_context(enable_metadata_routing=False):
         warnings.simplefilter("always")
         if system.method is None:
             trained, predicted = train_reference(settings, data, seed)
