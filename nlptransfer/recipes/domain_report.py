@@ -260,7 +260,7 @@ def describe_choice(
     ]
     if elsewhere is not None:
         notes.append(f"Best on the other domains of {settings.chosen_by}, and so chosen by them: {elsewhere}.")
-    if len(choice) > 1:
+    if len(choice) > 1 and settings.keep_models:
         notes.append("The model chosen on each pair is in the folder `models`.")
     if not has_labels:
         notes.append(
