@@ -152,7 +152,7 @@ def test_a_system_that_float32_can_not_solve_is_mended_and_said() -> None:
     assert np.isfinite(msda.transform(twice)).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert MarginalizedDenoising(corruption=0.01).fit(twice).ridge_ == [0, 0, 0]
+        assert not any(MarginalizedDenoising(corruption=0.01).fit(twice).ridge_)
 
 
 def test_features_that_never_occur_stay_out_of_it() -> None:

@@ -52,5 +52,5 @@ def test_a_restored_extractor_makes_the_same_features(extractor: Extractor, docu
 
 
 def test_an_unknown_type_of_extractor_is_named() -> None:
-    with pytest.raises(InputError, match="averaged_vectors or encoder or ngrams or joined; found 'pixels'"):
+    with pytest.raises(InputError, match="averaged_vectors or encoder or ngrams or joined or layered; found 'pixels'"):
         restore_extractor({"type": "pixels"}, {}, {})
