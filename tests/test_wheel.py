@@ -84,6 +84,8 @@ def test_the_installed_recipe_runs_its_sample_from_another_folder_without_a_netw
     installed: Path, tmp_path: Path, recipe: str
 ) -> None:
     flags = ["--output_dir", "out", "--epochs", "1", "--device", "cpu"]
+    if recipe == "denoising_autoencoder":
+        flags += ["--max_features", "500", "--output_dim", "100"]
     run_installed(installed, tmp_path, "-m", f"nlptransfer.recipes.{recipe}", *flags)
     for name in ("settings.yaml", "metrics.json", "history.jsonl", "report.html", "model/README.md"):
         assert (tmp_path / "out" / name).stat().st_size > 0

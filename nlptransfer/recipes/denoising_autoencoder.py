@@ -27,6 +27,8 @@ class Settings(cross_domain_sentiment.Settings):
     methods: tuple[str, ...] = ("msda", "msda_without_target", "msda+self_training", "msda+dann")
     """Representations (msda, sda, each also _without_target) and chains such as msda:5+coral; others stand for raw
     features. An unknown one lists them all."""
+    max_features: int = 10_000
+    """Keep so many n-grams, the most frequent ones; the time that mSDA takes grows with them."""
 
 
 def run(settings: Settings) -> None:
