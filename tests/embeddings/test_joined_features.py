@@ -144,7 +144,7 @@ def test_more_than_ten_parts_keep_what_is_theirs() -> None:
 def test_a_part_of_unknown_type_is_named() -> None:
     config, tensors, documents = JoinedFeatures([ngrams(), averages()]).to_saved()
     config["parts"][1]["type"] = "pixels"
-    with pytest.raises(InputError, match=r"a type that is not known to this version.*or joined or layered; found 'pixels'"):
+    with pytest.raises(InputError, match=r"a type that is not known.*or joined or layered; found 'pixels'"):
         restore_extractor(config, tensors, documents)
 
 
