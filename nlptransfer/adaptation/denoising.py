@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn import functional
 
-from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_rows
+from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_domains
 from nlptransfer.data.feature_batches import FeatureBatches
 from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers, scale_to_largest
 from nlptransfer.errors import InputError
@@ -259,7 +259,7 @@ class StackedDenoising(BaseEstimator):
             source_unlabelled: (K, D) further source rows, or None.
             accelerator: device and precision; see `train`.
         """
-        self._fit(_stack(features, target_features, source_unlabelled), accelerator)
+        self._fit(stack_domains(features, target_features, source_unlabelled), accelerator)
         return self
 
     def fit_transform(
@@ -283,7 +283,7 @@ class StackedDenoising(BaseEstimator):
         Returns:
             (N + M + K, dim) float32: the source, then the target, then the further source rows.
         """
-        rows = _stack(features, target_features, source_unlabelled)
+        rows = stack_domains(features, target_features, source_unlabelled)
         self._fit(rows, accelerator)
         return self.layers_.transform(rows)
 
@@ -487,18 +487,6 @@ def _clean(batch: Batch, kind: ReconstructionKind) -> Batch:
     """What is to be reconstructed of a batch: its values, or where they are above 0."""
     assert batch.values is not None
     return batch if kind == "squared" else replace(batch, values=(batch.values > 0).to(batch.values.dtype))
-
-
-def _stack(features: FeatureArray, target: FeatureArray | None, more: FeatureArray | None) -> Any:
-    """All rows, checked, CSR or dense."""
-    given = [check_features(features, "source features")]
-    for name, rows in (("target features", target), ("unlabelled source features", more)):
-        if rows is not None and rows.shape[0]:
-            given.append(check_features(rows, name, num_columns=given[0].shape[1]))
-    stacked = stack_rows(*given)
-    if not (stacked.count_nonzero() if sparse.issparse(stacked) else np.count_nonzero(stacked)):
-        raise InputError("the rows hold no feature at all", remedy="Look for empty documents.")
-    return stacked
 
 
 def _column_means(rows: Any) -> np.ndarray:

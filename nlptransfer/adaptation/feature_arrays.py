@@ -65,3 +65,29 @@ def stack_rows(*blocks: FeatureArray) -> FeatureArray:
     if any(sparse.issparse(block) for block in blocks):
         return sparse.vstack([sparse.csr_matrix(block) for block in blocks], format="csr")
     return np.concatenate(blocks)
+
+
+def stack_domains(
+    source: FeatureArray, target: FeatureArray | None, source_unlabelled: FeatureArray | None
+) -> FeatureArray:
+    """All rows that a representation is learnt from, checked, below one another in this order.
+
+    Args:
+        source: (N, D), dense or sparse.
+        target: (M, D); None for a control that sees none.
+        source_unlabelled: (K, D) further source rows, or None.
+
+    Returns:
+        (N + M + K, D): CSR if any part is sparse, else dense.
+
+    Raises:
+        InputError: see `check_features`; or no row has any feature.
+    """
+    parts = [check_features(source, "source features")]
+    others = {"target features": target, "unlabelled source features": source_unlabelled}
+    width = parts[0].shape[1]
+    parts += [check_features(rows, name, num_columns=width) for name, rows in others.items() if rows is not None]
+    stacked = stack_rows(*parts)
+    if not (stacked.count_nonzero() if sparse.issparse(stacked) else stacked.any()):
+        raise InputError("the rows hold no feature at all", remedy="Look for empty documents.")
+    return stacked

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.linalg import blas, lapack
 from sklearn.base import BaseEstimator
 
-from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_rows
+from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_domains
 from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers, scale_to_largest
 from nlptransfer.errors import InputError
 
@@ -136,14 +136,7 @@ class MarginalizedDenoising(BaseEstimator):
         Returns:
             (N + M + K, dim) float32: the source, then the target, then the further source rows.
         """
-        given = [check_features(features, "source features")]
-        others = {"target features": target_features, "unlabelled source features": source_unlabelled}
-        given += [
-            check_features(rows, name, num_columns=given[0].shape[1])
-            for name, rows in others.items()
-            if rows is not None
-        ]
-        rows = scale_to_largest(stack_rows(*given))
+        rows = scale_to_largest(stack_domains(features, target_features, source_unlabelled))
         inputs = [rows[start : start + _BLOCK_ROWS] for start in range(0, rows.shape[0], _BLOCK_ROWS)]
         levels = [inputs]
 
@@ -225,7 +218,7 @@ class MarginalizedDenoising(BaseEstimator):
             mean_squares.append(mean_square)
             inputs = next_inputs(layer)
         mean_squares.append(_mean_square(inputs()))
-        scales = [1 / (mean_square * len(mean_squares)) ** 0.5 if mean_square else 0.0 for mean_square in mean_squares]
+        scales = [1 / (max(mean_square, 1e-30) * len(mean_squares)) ** 0.5 for mean_square in mean_squares]
         self.layers_ = FeatureLayers(layers, scales=scales)
         self.facts_ = {"ridge": self.ridge_} if any(self.ridge_) else {}
         return scales
@@ -298,8 +291,7 @@ class MarginalizedDenoising(BaseEstimator):
         for block in blocks():
             projected = block @ directions
             inner += projected.T @ projected
-        order = np.argsort(-np.linalg.eigh(inner)[0])[: self.output_dim]
-        vectors = np.linalg.eigh(inner)[1][:, order].astype(np.float32)
+        vectors = np.linalg.eigh(inner)[1][:, ::-1][:, : self.output_dim].astype(np.float32)  # the largest first
         self.layers_ = FeatureLayers(layers.layers, scales=layers.scales, projection=directions @ vectors)
 
     def transform(self, features: FeatureArray, *, domain: str = "target") -> np.ndarray:

@@ -74,12 +74,13 @@ def make_representation(
         raise ValueError(f"{step} is no representation")
     num_layers = int(setting_of(step, value))
     if step.startswith("msda"):
-        chosen = 0.5 if corruption is None else corruption
-        return MarginalizedDenoising(num_layers=num_layers, corruption=chosen, output_dim=output_dim, seed=seed)
-    from nlptransfer.adaptation.denoising import StackedDenoising  # which loads torch
+        made: Any = MarginalizedDenoising(num_layers=num_layers, output_dim=output_dim, seed=seed)
+    else:
+        from nlptransfer.adaptation.denoising import StackedDenoising  # which loads torch
 
-    noise = 0.8 if corruption is None else corruption
-    return StackedDenoising(hidden_dims=(SDA_UNITS,) * num_layers, corruption=noise, seed=seed)
+        made = StackedDenoising(hidden_dims=(SDA_UNITS,) * num_layers, seed=seed)
+    representation: Representation = made if corruption is None else made.set_params(corruption=corruption)
+    return representation
 
 
 @dataclass(frozen=True)
