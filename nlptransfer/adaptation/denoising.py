@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn import functional
 
 from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_domains
+from nlptransfer.adaptation.inverse_document_frequency import document_frequencies, inverse_document_frequencies
 from nlptransfer.data.feature_batches import FeatureBatches
 from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers, scale_to_largest
 from nlptransfer.errors import InputError
@@ -151,9 +151,10 @@ class StackedDenoising(BaseEstimator):
 
     with :math:`\tilde h` the corrupted input, and z what is compared with the clean one. A word that is often taken
     away must be told from the words beside it, so that units learn which words of the two domains stand for the same.
-    The first layer reads a row divided by its largest entry. The representation is x (unless `keep_input` is off) and
-    every h side by side, each scaled to the same root mean square length, and every row then to length 1. A feature
-    that no row of the fit has says nothing: its weights are set to 0.
+    The first layer reads a row divided by its largest entry. The representation is x (unless `keep_input` is off),
+    weighted by its inverse document frequencies in the rows of the fit, and every h side by side, each row of each
+    scaled to the same length and all together to length 1; see `FeatureLayers`. A feature that no row of the fit has
+    says nothing: its weights are set to 0.
 
     The first layer tells by default *whether* a feature is there (cross-entropy), and reads its value; deeper ones give
     back the codes (squared error). The first reconstruction is sampled, see `sampled_reconstruction_loss`, so that wide
@@ -398,7 +399,12 @@ class StackedDenoising(BaseEstimator):
         with torch.no_grad():
             self.autoencoders_[0].weight[torch.from_numpy(_column_means(rows != 0) == 0)] = 0
         layers = [_to_layer(autoencoder) for autoencoder in self.autoencoders_]
-        self._scale_blocks(layers, rows)
+        weights = inverse_document_frequencies(document_frequencies(rows), rows.shape[0])
+        self.layers_ = FeatureLayers(layers, keep_input=self.keep_input, input_weights=weights)
+        # How steep the first layer's units are on average.
+        parts = (rows[start : start + _BLOCK_ROWS] for start in range(0, rows.shape[0], _BLOCK_ROWS))
+        slopes = sum(_slopes(layers[0].apply(part), self.activation).sum(axis=0) for part in parts)
+        self.slopes_ = (slopes / rows.shape[0]).astype(np.float32)
         self.facts_: dict[str, Any] = {"loss": [row["loss"] for row in self.history_]}
 
     def _task(self, number: int) -> tuple[ReconstructionKind, float]:
@@ -436,24 +442,6 @@ class StackedDenoising(BaseEstimator):
         )
         model.cpu()
         self.history_ += [{"layer": name, **row} for row in history]
-
-    def _scale_blocks(self, layers: list[FeatureLayer], rows: Any) -> None:
-        """Keep the layers, with the scale of each block, and how steep the first layer's units are on average."""
-        squares = np.zeros(len(layers) + 1)
-        slopes = np.zeros(layers[0].weight.shape[1])
-        for start in range(0, rows.shape[0], _BLOCK_ROWS):
-            part = rows[start : start + _BLOCK_ROWS]
-            for number in range(len(layers) + 1):
-                if number:
-                    part = layers[number - 1].apply(part)
-                if number == 1:
-                    slopes += _slopes(part, self.activation).sum(axis=0)
-                squares[number] += np.square(part.data if sparse.issparse(part) else part, dtype=np.float64).sum()
-        if not self.keep_input:
-            squares[0] = 0
-        scales = np.sqrt(np.divide(rows.shape[0], squares, where=squares > 0, out=np.zeros_like(squares)))
-        self.layers_ = FeatureLayers(layers, scales=scales.tolist())
-        self.slopes_ = (slopes / rows.shape[0]).astype(np.float32)
 
     def _check_settings(self) -> None:
         for name, value, allowed in (

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features
+
+
+def document_frequencies(rows: Any) -> np.ndarray:
+    """(D,) in how many of the rows (N, D), dense or sparse, each feature is not 0."""
+    return np.asarray((rows != 0).sum(axis=0)).ravel()
+
+
+def inverse_document_frequencies(counts: np.ndarray, num_rows: int, *, smooth: bool = True) -> np.ndarray:
+    """(D,) the weights of features that so many of the rows have; see `IDFWeighting` for the formula."""
+    ratio = (1 + num_rows) / (1 + counts) if smooth else num_rows / np.maximum(counts, 1)
+    return np.asarray(np.log(ratio) + 1)
 
 
 class IDFWeighting(BaseEstimator):
@@ -64,9 +77,8 @@ class IDFWeighting(BaseEstimator):
         source = check_features(features, "source features")
         target = check_features(target_features, "target features", num_columns=source.shape[1])
         num_rows = source.shape[0] + target.shape[0]
-        counts = np.asarray((source != 0).sum(axis=0)).ravel() + np.asarray((target != 0).sum(axis=0)).ravel()
-        ratio = (1 + num_rows) / (1 + counts) if self.smooth else num_rows / np.maximum(counts, 1)
-        self.idf_ = np.log(ratio) + 1
+        counts = document_frequencies(source) + document_frequencies(target)
+        self.idf_ = inverse_document_frequencies(counts, num_rows, smooth=self.smooth)
         self.n_features_in_ = source.shape[1]
         before = _row_lengths(source, None).sum() + _row_lengths(target, None).sum()
         after = _row_lengths(source, self.idf_).sum() + _row_lengths(target, self.idf_).sum()

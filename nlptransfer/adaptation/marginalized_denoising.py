@@ -14,14 +14,13 @@ from scipy.linalg import blas, lapack
 from sklearn.base import BaseEstimator
 
 from nlptransfer.adaptation.feature_arrays import FeatureArray, check_domain, check_features, stack_domains
+from nlptransfer.adaptation.inverse_document_frequency import document_frequencies, inverse_document_frequencies
 from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers, scale_to_largest
 from nlptransfer.errors import InputError
 
 _BLOCK_ROWS = 2_000
 _SPARSE_BELOW = 0.05
 """Share of entries that are not 0 below which a product of sparse rows is faster than a dense one."""
-_SCALE_ROWS = 1_000
-"""Rows by which the blocks of the representation are scaled."""
 _LEAST_RECIPROCAL_CONDITION = 1e-6
 """Below that a system in float32 has lost all but one or two digits."""
 _POWER_ITERATIONS = 1
@@ -40,19 +39,20 @@ class MarginalizedDenoising(BaseEstimator):
 
     with x a row and :math:`\mu` the mean row, and the layer's result is :math:`h = \tanh(x W + b)`, the next layer's
     input. The first layer's is a row of features divided by its largest entry, so that binary features are 0 and 1. The
-    representation is x and every h side by side, each scaled to the same root mean square length, and every row then to
-    length 1.
+    representation is x and every h side by side, each row of each scaled to the same length and all together to length
+    1, as `FeatureLayers` says; there x is weighted by its inverse document frequencies in the rows of the fit.
 
     Where there are more than `max_features` features, the first layer reconstructs the `max_features` most frequent
     ones only, from each of K random parts of all features in turn, and averages, :math:`h = \tanh(\frac1K \sum_k x_k
     W_k + b)` (section 4 of the paper, "high dimensional data").
 
-    Ours: the corruption is divided by 1 - p (the paper's W is the same times 1 / (1 - p)); the intercept, which the
-    paper appends as a feature that is never corrupted, is solved for separately, which is the same; and since
-    :math:`C = Q - D` with D the diagonal above, :math:`W = I - Q^{-1} D` needs an inverse of a symmetric matrix and no
-    further solution. All is float32: scaled to a unit diagonal, no eigenvalue of Q lies below p, and its
-    largest below the number of features, so that the system is well-conditioned unless p is tiny. Where it is not,
-    the diagonal is raised until it is, with a warning (`ridge_`).
+    Ours: the weights and the lengths (the paper puts x and h side by side as they are); the corruption is divided by
+    1 - p (the paper's W is the same times 1 / (1 - p)); the intercept, which the paper appends as a feature that is
+    never corrupted, is solved for separately, which is the same; and since :math:`C = Q - D` with D the diagonal
+    above, :math:`W = I - Q^{-1} D` needs an inverse of a symmetric matrix and no further solution. All is float32:
+    scaled to a unit diagonal, no eigenvalue of Q lies below p, and its largest below the number of features, so that
+    the system is well-conditioned unless p is tiny. Where it is not, the diagonal is raised until it is, with a
+    warning (`ridge_`).
 
     Args:
         num_layers: L.
@@ -136,35 +136,36 @@ class MarginalizedDenoising(BaseEstimator):
         Returns:
             (N + M + K, dim) float32: the source, then the target, then the further source rows.
         """
+        self._check_settings()
         rows = scale_to_largest(stack_domains(features, target_features, source_unlabelled))
-        inputs = [rows[start : start + _BLOCK_ROWS] for start in range(0, rows.shape[0], _BLOCK_ROWS)]
-        levels = [inputs]
+        height, width = rows.shape
+        num_reconstructed = min(width, self.max_features)
+        result = np.empty((height, width + self.num_layers * num_reconstructed), dtype=np.float32)
+        parts = [slice(start, start + _BLOCK_ROWS) for start in range(0, height, _BLOCK_ROWS)]
+        inputs: list[Any] = [rows[part] for part in parts]
+        for part, block in zip(parts, inputs, strict=True):
+            result[part, :width] = block.toarray() if sparse.issparse(block) else block
+
+        starts = iter(range(width, result.shape[1], num_reconstructed))
 
         def next_inputs(layer: FeatureLayer) -> Callable[[], Iterable[Any]]:
-            levels.append([layer.apply(block) for block in levels[-1]])
-            return lambda: levels[-1]
+            start = next(starts)
+            place = result[:, start : start + num_reconstructed]
+            inputs[:] = [layer.apply(block, out=place[part]) for part, block in zip(parts, inputs, strict=True)]
+            return lambda: inputs
 
-        scales = self._fit_layers(lambda: inputs, next_inputs)
-        result = np.empty((rows.shape[0], self.layers_.blocks_dim), dtype=np.float32)
-        place = 0
-        for scale, level in zip(scales, levels, strict=True):
-            width = level[0].shape[1]
-            for number, block in enumerate(level):
-                part = result[number * _BLOCK_ROWS :][: block.shape[0], place : place + width]
-                part[:] = block.toarray() if sparse.issparse(block) else block
-                part *= np.float32(scale)
-            place += width
-            level.clear()  # what is in the result is not needed twice
+        self._fit_layers(lambda: inputs, next_inputs)
+        self.layers_.scale_blocks(result)
         if self.output_dim is not None:
-            parts = [result[start : start + _BLOCK_ROWS] for start in range(0, len(result), _BLOCK_ROWS)]
-            self._fit_projection(lambda: parts)
+            self._fit_projection(lambda: [result[part] for part in parts])
         return self.layers_.project(result)
 
     def fit_batches(self, make_batches: Callable[[], Iterable[FeatureArray]]) -> MarginalizedDenoising:
         """`fit` to more rows than memory holds; the result is the same, but for the order in which sums are taken.
 
-        Every layer is one pass over the batches (several where there are more than `max_features` features), in which
-        the layers before it are applied anew; so are the scales, and every iteration of the projection.
+        The documents that have each feature are counted in one pass over the batches. Every layer is another (several
+        where there are more than `max_features` features), in which the layers before it are applied anew; so is every
+        iteration of the projection.
 
         Args:
             make_batches: called for every pass; gives the same (rows, D) batches each time, dense or sparse.
@@ -188,6 +189,7 @@ class MarginalizedDenoising(BaseEstimator):
             fitted.append(layer)
             return batches
 
+        self._check_settings()
         self._fit_layers(batches, next_inputs)
         fitted.clear()
         if self.output_dim is not None:
@@ -199,29 +201,21 @@ class MarginalizedDenoising(BaseEstimator):
         self,
         inputs: Callable[[], Iterable[Any]],
         next_inputs: Callable[[FeatureLayer], Callable[[], Iterable[Any]]],
-    ) -> list[float]:
-        """Solve one layer after the other; `next_inputs` says what the next reads. The scales are returned."""
-        self._check_settings()
+    ) -> None:
+        """Solve one layer after the other; `next_inputs` says what the next reads."""
         random = np.random.default_rng(self.seed)
         layers: list[FeatureLayer] = []
-        mean_squares: list[float] = []
         self.ridge_: list[float] = []
-        self.reconstructed_ = np.zeros(0, dtype=np.int64)
+        self.reconstructed_, parts, weights = self._divide_features(inputs, random)
+        wanted = self.reconstructed_
         for number in range(self.num_layers):
             if number:
-                all_features = np.arange(len(self.reconstructed_))
-                layer, mean_square = self._solve(inputs, [all_features], all_features)
-            else:
-                self.reconstructed_, parts = self._divide_features(inputs, random)
-                layer, mean_square = self._solve(inputs, parts, self.reconstructed_)
-            layers.append(layer)
-            mean_squares.append(mean_square)
-            inputs = next_inputs(layer)
-        mean_squares.append(_mean_square(inputs()))
-        scales = [1 / (max(mean_square, 1e-30) * len(mean_squares)) ** 0.5 for mean_square in mean_squares]
-        self.layers_ = FeatureLayers(layers, scales=scales)
+                wanted = np.arange(len(self.reconstructed_))
+                parts = [wanted]
+            layers.append(self._solve(inputs, parts, wanted))
+            inputs = next_inputs(layers[-1])
+        self.layers_ = FeatureLayers(layers, input_weights=weights)
         self.facts_ = {"ridge": self.ridge_} if any(self.ridge_) else {}
-        return scales
 
     def _check_settings(self) -> None:
         if not 0 < self.corruption < 1:
@@ -235,45 +229,44 @@ class MarginalizedDenoising(BaseEstimator):
 
     def _divide_features(
         self, inputs: Callable[[], Iterable[Any]], random: np.random.Generator
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The features that the first layer reconstructs, and the parts of all features from which it does."""
-        first = next(iter(inputs()), None)
-        if first is None:
-            raise InputError("there is nothing to learn from", expected="at least one batch of rows", found="none")
-        width = self.n_features_in_ = int(first.shape[1])
-        if width <= self.max_features:
-            return np.arange(width), [np.arange(width)]
-        occurrences = np.zeros(width, dtype=np.int64)
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+        """The features that the first layer reconstructs, the parts of all features from which it does, and the weight
+        of each feature."""
+        occurrences, num_rows = np.zeros(0, dtype=np.int64), 0
         for block in inputs():
-            occurrences += np.asarray((block != 0).sum(axis=0)).ravel()
+            own = document_frequencies(block)
+            occurrences = occurrences + own if num_rows else own
+            num_rows += block.shape[0]
+        if not num_rows:
+            raise InputError("there is nothing to learn from", expected="at least one row", found="none")
+        if not occurrences.any():
+            raise InputError("the rows hold no feature at all", remedy="Look for empty documents.")
+        width = self.n_features_in_ = len(occurrences)
+        weights = inverse_document_frequencies(occurrences, num_rows)
+        if width <= self.max_features:
+            return np.arange(width), [np.arange(width)], weights
         most_frequent = np.argsort(-occurrences, kind="stable")[: self.max_features]
         parts = np.array_split(random.permutation(width), -(-width // self.max_features))
-        return np.sort(most_frequent), [np.sort(part) for part in parts]
+        return np.sort(most_frequent), [np.sort(part) for part in parts], weights
 
-    def _solve(
-        self, inputs: Callable[[], Iterable[Any]], parts: list[np.ndarray], wanted: np.ndarray
-    ) -> tuple[FeatureLayer, float]:
-        """One layer that reconstructs the `wanted` features from each part of all features, on average over the parts.
-
-        Returns:
-            The layer, and the mean squared length of the rows that it reads.
-        """
+    def _solve(self, inputs: Callable[[], Iterable[Any]], parts: list[np.ndarray], wanted: np.ndarray) -> FeatureLayer:
+        """One layer that reconstructs the `wanted` features from each part of all features, on average over them."""
         num_features = sum(len(part) for part in parts)
         weight = np.zeros((num_features, len(wanted)), dtype=np.float32)
         bias = np.zeros(len(wanted), dtype=np.float32)
-        mean_square, ridge = 0.0, 0.0
+        ridge = 0.0
         for part in parts:
             moments = _collect_moments(inputs(), part, None if len(parts) == 1 else wanted)
             own, added = denoising_weights(moments, self.corruption)
             ridge = max(ridge, added)
-            weight[part] = own / np.float32(len(parts))
+            if len(parts) == 1:
+                weight = own
+            else:
+                weight[part] = own / np.float32(len(parts))
             wanted_mean = moments.mean if moments.wanted_mean is None else moments.wanted_mean
             bias += (wanted_mean - moments.mean @ own) / np.float32(len(parts))
-            mean_square += float(moments.squares.sum(dtype=np.float64)) / moments.num_rows
-        if not mean_square:
-            raise InputError("the rows hold no feature at all", remedy="Look for empty documents.")
         self.ridge_.append(ridge)
-        return FeatureLayer(weight, bias, "tanh"), mean_square
+        return FeatureLayer(weight, bias, "tanh")
 
     def _fit_projection(self, blocks: Callable[[], Iterable[np.ndarray]]) -> None:
         """The main directions of the uncentred blocks, by subspace iteration: a pass over the rows each."""
@@ -292,7 +285,7 @@ class MarginalizedDenoising(BaseEstimator):
             projected = block @ directions
             inner += projected.T @ projected
         vectors = np.linalg.eigh(inner)[1][:, ::-1][:, : self.output_dim].astype(np.float32)  # the largest first
-        self.layers_ = FeatureLayers(layers.layers, scales=layers.scales, projection=directions @ vectors)
+        self.layers_ = FeatureLayers(layers.layers, input_weights=layers.input_weights, projection=directions @ vectors)
 
     def transform(self, features: FeatureArray, *, domain: str = "target") -> np.ndarray:
         """Represent rows; both domains' alike.
@@ -400,6 +393,7 @@ def denoising_weights(moments: Moments, corruption: float) -> tuple[np.ndarray, 
         return np.ascontiguousarray(solution * scale[:, None]), ridge
     inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)  # its lower triangle
     _mirror_lower(inverse)
+    inverse = inverse.T  # the same, row by row in memory
     # W = I - Q^-1 (D + ridge), and what was added to the scaled system is ridge / scale^2 in Q.
     inverse *= -scale[:, None]
     inverse *= scale * (noise + np.float32(ridge) / np.square(scale))
@@ -414,8 +408,7 @@ def _factorize(system: np.ndarray) -> tuple[np.ndarray, float]:
 
     Only the lower triangle is read.
     """
-    lower = np.abs(np.tril(system, -1))
-    norm = 1 + float((lower.sum(axis=0, dtype=np.float64) + lower.sum(axis=1, dtype=np.float64)).max())
+    norm = _norm_of_lower(system)
     ridge = 0.0
     while True:
         # A copy in column order, of which LAPACK uses the lower triangle.
@@ -433,6 +426,19 @@ def _factorize(system: np.ndarray) -> tuple[np.ndarray, float]:
             stacklevel=2,
         )
     return factor, ridge
+
+
+def _norm_of_lower(matrix: np.ndarray) -> float:
+    """The largest sum of a row's absolute values, of a symmetric matrix of which the lower triangle is there."""
+    size = 512
+    sums = np.zeros(len(matrix), dtype=np.float32)
+    for start in range(0, len(matrix), size):
+        columns = np.abs(matrix[start:, start : start + size])
+        columns[:size] = np.tril(columns[:size])
+        sums[start:] += columns.sum(axis=1)
+        columns[:size] = np.tril(columns[:size], -1)  # the diagonal counts once
+        sums[start : start + size] += columns.sum(axis=0)
+    return float(sums.max())
 
 
 def _mirror_lower(matrix: np.ndarray) -> None:
@@ -466,8 +472,6 @@ def _collect_moments(blocks: Iterable[Any], part: np.ndarray, wanted: np.ndarray
             wanted_sums += np.asarray(other.sum(axis=0, dtype=np.float64)).ravel()
             crossed = own.T @ other
             cross += crossed.toarray() if sparse.issparse(crossed) else crossed
-    if not num_rows:
-        raise InputError("there is nothing to learn from", expected="at least one row", found="none")
     squares = np.einsum("ii->i", products).copy()
     mean = (sums / num_rows).astype(np.float32)
     products = blas.ssyr(np.float32(-num_rows), mean, a=products, lower=1, overwrite_a=1)
@@ -476,12 +480,3 @@ def _collect_moments(blocks: Iterable[Any], part: np.ndarray, wanted: np.ndarray
     wanted_mean = (wanted_sums / num_rows).astype(np.float32)
     cross -= np.outer(np.float32(num_rows) * mean, wanted_mean)
     return Moments(num_rows, mean, squares, products, wanted_mean, cross)
-
-
-def _mean_square(blocks: Iterable[Any]) -> float:
-    """The mean squared length of dense rows."""
-    squares, num_rows = 0.0, 0
-    for block in blocks:
-        squares += float(np.einsum("ij,ij->", block, block, dtype=np.float64))
-        num_rows += len(block)
-    return squares / num_rows

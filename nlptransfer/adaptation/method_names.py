@@ -109,11 +109,6 @@ class Method:
         """The step that learns a representation, on which all others work, with its number; None without one."""
         return next((own for own in self.steps if STEPS[own[0]].kind == "representation"), None)
 
-    @property
-    def weighs_words(self) -> bool:
-        """Whether the representation reads words weighted by `idf`."""
-        return self.representation is not None and self.steps[0][0] == "idf"
-
     def on_representation(self) -> Method:
         """The method without its representation: what is done with the features that it learns."""
         if self.representation is None:
@@ -172,9 +167,9 @@ def setting_of(step: str, value: float | None) -> float:
 def parse_method(name: str) -> Method:
     """Read a method's name.
 
-    Steps are joined by ``+``: a representation, if any, of words or of words weighted by ``idf``; transforms of the
-    features and weightings of the source rows in the order in which they are applied; then at most one classifier or
-    network; without one, a logistic regression. A number after a colon sets the step's one main setting.
+    Steps are joined by ``+``: a representation, if any; transforms of the features and weightings of the source rows in
+    the order in which they are applied; then at most one classifier or network; without one, a logistic regression.
+    A number after a colon sets the step's one main setting.
 
     Args:
         name: such as ``coral``, ``dann:0.1`` or ``idf+scl+self_training``.
@@ -254,11 +249,11 @@ def _check_combination(name: str, names: list[str], head: str) -> None:
             remedy=f"Write easyadapt, or leave out {head}.",
         )
     places = [place for place, step in enumerate(names) if STEPS[step].kind == "representation"]
-    if places and (len(places) > 1 or places[0] > 1 or (places[0] == 1 and names[0] != "idf")):
+    if places and places != [0]:
         raise InputError(
             f"the method '{name}' learns a representation from the features of an earlier step",
-            expected="a representation first, or after idf alone, since it reads the words of a document",
-            remedy="Write it as the first step, and no second one.",
+            expected="a representation first, since it reads the words of a document",
+            remedy="Write it as the first step, and no second one; it weighs words by idf itself.",
         )
     wants_words = next((step for step in names[places[0] + 1 :] if step in _ON_WORDS), None) if places else None
     if wants_words:

@@ -9,7 +9,6 @@ import numpy as np
 
 from nlptransfer.adaptation.array_systems import DomainArrays
 from nlptransfer.adaptation.feature_arrays import FeatureArray
-from nlptransfer.adaptation.inverse_document_frequency import IDFWeighting
 from nlptransfer.adaptation.marginalized_denoising import MarginalizedDenoising
 from nlptransfer.adaptation.method_names import STEPS, Method, setting_of
 from nlptransfer.embeddings.feature_layers import FeatureLayers
@@ -90,14 +89,12 @@ class RepresentedArrays:
     Attributes:
         method: what is left to do: the method's other steps.
         arrays: the same rows, represented; without the further source rows, which no later step reads.
-        learnt: the fitted representation, which reads the features, or where `idf` came before them, the weighted ones.
-        layers: the representation of the features as they were, weighted or not.
+        learnt: the fitted representation.
     """
 
     method: Method
     arrays: DomainArrays
     learnt: Representation
-    layers: FeatureLayers
 
 
 def represent_arrays(
@@ -129,31 +126,24 @@ def represent_arrays(
     Example:
         >>> represented = represent_arrays(parse_method("msda+self_training"), arrays, seed=0)
         >>> system = fit_array_system(represented.method, represented.arrays, seed=0)
-        >>> system.coefficients @ represented.layers.transform(test_features).T
+        >>> system.coefficients @ represented.learnt.transform(test_features).T
     """
     if method.representation is None:
         raise ValueError(f"{method.name} begins with no representation")
     step, value = method.representation
     learnt = make_representation(step, value, corruption=corruption, output_dim=output_dim, seed=seed)
-    source, target, further = arrays.source, arrays.target, arrays.source_unlabelled
-    weights = None
-    if method.weighs_words:
-        idf = IDFWeighting().fit(source, target_features=source if method.is_control else target)
-        weights = idf.scale_ * idf.idf_
-        source, target = idf.transform(source), idf.transform(target)
-        further = None if further is None else idf.transform(further)
     rows = learnt.fit_transform(
-        source, target_features=None if method.is_control else target, source_unlabelled=further
+        arrays.source,
+        target_features=None if method.is_control else arrays.target,
+        source_unlabelled=arrays.source_unlabelled,
     )
-    own = learnt.layers_
-    layers = FeatureLayers(own.layers, scales=own.scales, projection=own.projection, input_weights=weights)
     num_source, num_target = arrays.source.shape[0], arrays.target.shape[0]
     represented = DomainArrays(
         source=rows[:num_source],
         labels=arrays.labels,
-        target=layers.transform(arrays.target) if method.is_control else rows[num_source : num_source + num_target],
+        target=learnt.transform(arrays.target) if method.is_control else rows[num_source : num_source + num_target],
         num_labels=arrays.num_labels,
-        few=None if arrays.few is None else layers.transform(arrays.few),
+        few=None if arrays.few is None else learnt.transform(arrays.few),
         few_labels=arrays.few_labels,
     )
-    return RepresentedArrays(method.on_representation(), represented, learnt, layers)
+    return RepresentedArrays(method.on_representation(), represented, learnt)

@@ -19,25 +19,14 @@ if TYPE_CHECKING:
 Activation = Literal["tanh", "relu", "softplus", "sigmoid", "identity"]
 
 
-def _softplus(values: np.ndarray) -> np.ndarray:
-    return np.logaddexp(values, np.float32(0))
-
-
-def _relu(values: np.ndarray) -> np.ndarray:
-    return np.maximum(values, 0, out=values)
-
-
-def _tanh(values: np.ndarray) -> np.ndarray:
-    return np.tanh(values, out=values)
-
-
-_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": _tanh,
-    "relu": _relu,
-    "softplus": _softplus,
-    "sigmoid": expit,
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], Any]] = {
+    "tanh": lambda values: np.tanh(values, out=values),
+    "relu": lambda values: np.maximum(values, 0, out=values),
+    "softplus": lambda values: np.logaddexp(values, np.float32(0), out=values),
+    "sigmoid": lambda values: expit(values, out=values),
     "identity": lambda values: values,
 }
+"""Each is applied in place."""
 
 
 @dataclass(frozen=True)
@@ -54,46 +43,53 @@ class FeatureLayer:
     bias: np.ndarray
     activation: Activation
 
-    def apply(self, rows: Any) -> np.ndarray:
-        """(N, D_out) float32, for (N, D_in) rows, dense or CSR."""
-        values = np.asarray(rows @ self.weight, dtype=np.float32)
+    def apply(self, rows: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """(N, D_out) float32, for (N, D_in) rows, dense or CSR; written to `out` if that is given."""
+        values = np.empty((rows.shape[0], self.weight.shape[1]), dtype=np.float32) if out is None else out
+        if sparse.issparse(rows):
+            values[:] = rows @ self.weight
+        else:
+            np.matmul(rows, self.weight, out=values)
         values += self.bias
-        return _ACTIVATIONS[self.activation](values)
+        _ACTIVATIONS[self.activation](values)
+        return values
 
 
 class FeatureLayers:
-    """Layers, each of which reads the one before, and which of their results make up the representation.
+    """Layers, each of which reads the one before: a row's representation is its features and all their results.
 
-    The input h_0 is a row, weighted where there are weights, and divided by its largest entry (`scale_to_largest`); h_l
-    is the l-th layer's result. Each block h_l that is kept is multiplied by its scale; the blocks stand side by side
-    and, where there is a projection, are multiplied by it. In the end every row is scaled to length 1.
+    The first layer reads a row divided by its largest entry, h_0 (`scale_to_largest`); h_l is the l-th layer's result.
+    The representation is h_0, each feature multiplied by its weight, and every h_l, side by side, each scaled to the
+    same length and all of them together to length 1; where there is a projection, multiplied by it and scaled to length
+    1 again.
 
     Args:
         layers: in their order.
-        scales: what each of h_0, h_1, ... is multiplied by; 0 leaves it out.
-        projection: P, (sum of the kept widths, k); None without one.
-        input_weights: (D,) what each feature is multiplied by beforehand; None for 1.
+        keep_input: whether h_0 is part of the representation.
+        input_weights: (D,) what the features of h_0 are multiplied by in it, such as their inverse document
+            frequencies; None for 1.
+        projection: P, (sum of the widths, k); None without one.
 
     Raises:
-        ValueError: the shapes don't fit each other, or nothing is kept.
+        ValueError: the projection's shape doesn't fit.
     """
 
     def __init__(
         self,
         layers: Sequence[FeatureLayer],
         *,
-        scales: Sequence[float],
-        projection: np.ndarray | None = None,
+        keep_input: bool = True,
         input_weights: np.ndarray | None = None,
+        projection: np.ndarray | None = None,
     ) -> None:
-        if len(scales) != len(layers) + 1 or not any(scales):
-            raise ValueError(f"{len(layers)} layers need {len(layers) + 1} scales, not all 0; found {list(scales)}")
         self.layers = list(layers)
-        self.scales = [float(scale) for scale in scales]
-        self.projection = projection
+        self.keep_input = keep_input
         self.input_weights = None if input_weights is None else np.asarray(input_weights, dtype=np.float32)
-        widths = [layers[0].weight.shape[0], *(layer.weight.shape[1] for layer in layers)]
-        self.blocks_dim = sum(width for width, scale in zip(widths, self.scales, strict=True) if scale)
+        self.projection = projection
+        widths = [layers[0].weight.shape[0] if keep_input else 0, *(layer.weight.shape[1] for layer in layers)]
+        ends = np.cumsum(widths).tolist()
+        self.places = [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+        self.blocks_dim = int(ends[-1])
         if projection is not None and projection.shape[0] != self.blocks_dim:
             raise ValueError(f"{self.blocks_dim} features need a projection of as many rows, not {projection.shape}")
 
@@ -102,39 +98,42 @@ class FeatureLayers:
         """Features of the representation."""
         return self.blocks_dim if self.projection is None else int(self.projection.shape[1])
 
-    def weigh(self, features: Any) -> Any:
-        """The features (N, D) times their weights; the same array where there are none."""
-        if self.input_weights is None:
-            return features
-        if sparse.issparse(features):
-            return (features @ sparse.diags(self.input_weights)).tocsr()
-        return features * self.input_weights
-
     def blocks(self, features: Any) -> np.ndarray:
-        """(N, blocks_dim) float32: what is kept, before the projection and before rows are scaled to length 1."""
+        """(N, blocks_dim) float32: the representation before the projection, for (N, D) features, dense or CSR."""
         result = np.empty((features.shape[0], self.blocks_dim), dtype=np.float32)
-        rows, place = scale_to_largest(self.weigh(features)), 0
-        for number, scale in enumerate(self.scales):
-            if number:
-                rows = self.layers[number - 1].apply(rows)
-            if scale:
-                part = result[:, place : place + rows.shape[1]]
-                part[:] = rows.toarray() if sparse.issparse(rows) else rows
-                part *= np.float32(scale)
-                place += rows.shape[1]
-            if not any(self.scales[number + 1 :]):
-                break
-        return result
+        rows = scale_to_largest(features)
+        if self.keep_input:
+            result[:, self.places[0]] = rows.toarray() if sparse.issparse(rows) else rows
+        for layer, place in zip(self.layers, self.places[1:], strict=True):
+            rows = layer.apply(rows, out=result[:, place])
+        return self.scale_blocks(result)
+
+    def scale_blocks(self, blocks: np.ndarray) -> np.ndarray:
+        """The same array, (N, blocks_dim), with h_0, h_1, ... side by side in it weighted and scaled in place."""
+        if self.keep_input and self.input_weights is not None:
+            blocks[:, self.places[0]] *= self.input_weights
+        parts = [blocks[:, place] for place in self.places[not self.keep_input :]]
+        lengths = np.stack([_lengths(part) for part in parts])
+        lengths *= np.sqrt((lengths > 0).sum(axis=0, dtype=np.float32))
+        for part, own in zip(parts, lengths, strict=True):
+            part *= np.divide(1, own, where=own > 0, out=np.zeros_like(own))[:, None]
+        return blocks
 
     def transform(self, features: Any) -> np.ndarray:
         """(N, dim) float32, for (N, D) features, dense or CSR."""
         return self.project(self.blocks(features))
 
     def project(self, blocks: np.ndarray) -> np.ndarray:
-        """(N, dim) float32, each row of length 1, for (N, blocks_dim) `blocks`, which may be overwritten."""
-        rows = blocks if self.projection is None else blocks @ self.projection
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+        """(N, dim) float32, for (N, blocks_dim) `blocks`; they themselves without a projection."""
+        if self.projection is None:
+            return blocks
+        rows = blocks @ self.projection
+        rows /= np.maximum(_lengths(rows), np.float32(1e-12))[:, None]
         return rows
+
+
+def _lengths(rows: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("ij,ij->i", rows, rows))
 
 
 def scale_to_largest(rows: Any) -> Any:
@@ -197,7 +196,7 @@ class LayeredFeatures:
             "type": "layered",
             "base": base,
             "activations": [layer.activation for layer in self.layers.layers],
-            "scales": self.layers.scales,
+            "keep_input": self.layers.keep_input,
         }
         return config, {**{f"base.{name}": tensor for name, tensor in tensors.items()}, **own}, documents
 
@@ -225,8 +224,8 @@ class LayeredFeatures:
             layers.append(FeatureLayer(weight, bias, activation))
         made = FeatureLayers(
             layers,
-            scales=config["scales"],
-            projection=array("projection"),
+            keep_input=config["keep_input"],
             input_weights=array("input_weights"),
+            projection=array("projection"),
         )
         return cls(base, made)

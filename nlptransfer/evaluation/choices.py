@@ -8,7 +8,7 @@ nobody can choose so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -109,19 +109,61 @@ def best_elsewhere(
             found=", ".join(shared),
             remedy="Name a run on other corpora, or leave out --chosen_by.",
         )
-    means_there = {
-        system: sum(means[system, pair] for pair in there)
-        for system in systems
-        if there and all((system, pair) in means for pair in there)
-    }
-    if not means_there:
+    best = _best_mean(means, there, systems)
+    if best is None:
         raise InputError(
             "the run to choose by has none of these methods on all of its pairs",
             expected="one of " + ", ".join(systems),
             found=", ".join(dict.fromkeys(system for system, _ in means)) or "no scores",
             remedy="Run them there too, or leave out --chosen_by.",
         )
-    return max(means_there, key=lambda system: means_there[system])
+    return best
+
+
+def best_on_other_pairs(
+    scores: Iterable[Score],
+    pairs: Iterable[str],
+    systems: Sequence[str],
+    *,
+    split: str = "target_test",
+    metric: str = "accuracy",
+) -> dict[str, str]:
+    """By pair, the system that was best on those of the pairs that are without its target, as source and as target.
+
+    A choice for domains of which none has labels but as a source: what carried over among the other domains. It needs
+    no label of the target, and three domains or more.
+
+    Args:
+        scores: of the run.
+        pairs: its pairs, such as ``books>dvd``.
+        systems: among which to choose; the first of several equals is taken.
+        split: what they are judged by.
+        metric: likewise.
+
+    Returns:
+        For each pair whose target is not in all others: of the systems that were scored on it and on all pairs without
+        its target, the one with the best mean over those.
+
+    Example:
+        >>> best_on_other_pairs(scores, ["books>dvd", "books>kitchen", "kitchen>books"], ["coral", "dann"])
+        {'books>dvd': 'dann'}
+    """
+    means = _means(scores, split, metric)
+    pairs = list(pairs)
+    found = {}
+    for name in pairs:
+        target = name.partition(">")[2].strip()
+        others = [other for other in pairs if target not in _domains([other])]
+        best = _best_mean(means, others, [system for system in systems if (system, name) in means])
+        if best is not None:
+            found[name] = best
+    return found
+
+
+def _best_mean(means: Mapping[tuple[str, str], float], pairs: Collection[str], systems: Sequence[str]) -> str | None:
+    """Of the systems that have a score on each of the pairs, the one with the best mean; None without any."""
+    known = [system for system in systems if pairs and all((system, pair) in means for pair in pairs)]
+    return max(known, key=lambda system: sum(means[system, pair] for pair in pairs)) if known else None
 
 
 def _domains(pairs: Iterable[str]) -> set[str]:

@@ -34,6 +34,7 @@ STAND_IN = ("synthetic-reviews:source", "synthetic-reviews:target")
 CHOICE = "label_free_choice"
 CHOICE_BY_MEAN = "label_free_choice_by_mean"
 CHOICE_ELSEWHERE = "choice_on_other_domains"
+CHOICE_ON_OTHER_PAIRS = "choice_on_other_pairs"
 ORACLE = "oracle_choice"
 QUESTION = "Labels in one domain, unlabelled reviews in another: what can be carried over, by which method?"
 
@@ -203,7 +204,13 @@ def run(
         InputError: there are no such data, or nothing can be made of them; or, when all else is done and reported,
             some method could not be trained.
     """
-    from nlptransfer.evaluation.choices import best_elsewhere, choice_rows, chosen_predictions, oracle_choice
+    from nlptransfer.evaluation.choices import (
+        best_elsewhere,
+        best_on_other_pairs,
+        choice_rows,
+        chosen_predictions,
+        oracle_choice,
+    )
     from nlptransfer.evaluation.document_predictions import with_gold
     from nlptransfer.evaluation.over_pairs import compare_over_pairs, score_over_pairs
     from nlptransfer.evaluation.run_folder import check_run_folder, open_run_folder, read_run
@@ -269,9 +276,14 @@ def run(
     signature["pairs"] = {name: sign_pair(name, pair, cells) for name, pair in loaded.items()}
     scores: list[Score] = []
     verdicts: list[Verdict] = []
+    on_other_pairs: dict[str, str] = {}
     if predictions:
-        oracle = oracle_choice(score_predictions(predictions, num_resamples=1, seed=0), contenders(systems))
-        predictions += chosen_predictions(predictions, oracle, name=ORACLE)
+        plain = score_predictions(predictions, num_resamples=1, seed=0)
+        # Which method carried over best among the other domains, no label of the target being used.
+        on_other_pairs = best_on_other_pairs(plain, scored, contenders(systems))
+        oracle = oracle_choice(plain, contenders(systems))
+        for label, chosen in {CHOICE_ON_OTHER_PAIRS: on_other_pairs, ORACLE: oracle}.items():
+            predictions += chosen_predictions(predictions, chosen, name=label)
         resamples = 9_999 if len(scored) == 1 else 1_999
         scores = score_predictions(predictions, metrics=("accuracy", "macro_f1"), num_resamples=resamples, seed=0)
         scores += score_over_pairs(on_every_pair(predictions), seed=0)
@@ -300,7 +312,7 @@ def run(
         figures=make_figures(settings, names, systems, scores, gold, loaded),
         seconds={**seconds, "total": time.perf_counter() - started},
         warnings=warnings,
-        notes=describe_choice(settings, choice, bool(gold), elsewhere),
+        notes=describe_choice(settings, choice, bool(gold), elsewhere, on_other_pairs),
         reference=REFERENCE if settings.reference else None,
         not_usable=(ORACLE,),
     )

@@ -251,13 +251,21 @@ def keep_models(
 
 
 def describe_choice(
-    settings: Settings, choice: Mapping[str, str], has_labels: bool, elsewhere: str | None
+    settings: Settings,
+    choice: Mapping[str, str],
+    has_labels: bool,
+    elsewhere: str | None,
+    on_other_pairs: Mapping[str, str],
 ) -> list[str]:
     """What was chosen, in sentences."""
+
+    def each(chosen: Mapping[str, str]) -> str:
+        return ", ".join(f"{system} on {name}" for name, system in chosen.items())
+
     by = settings.selection.replace("_", " ")
-    notes = [
-        f"Chosen without target labels, by {by}: " + ", ".join(f"{s} on {name}" for name, s in choice.items()) + "."
-    ]
+    notes = [f"Chosen without target labels, by {by}: {each(choice)}."]
+    if on_other_pairs:
+        notes.append(f"Best on the pairs without the target, and so chosen by them: {each(on_other_pairs)}.")
     if elsewhere is not None:
         notes.append(f"Best on the other domains of {settings.chosen_by}, and so chosen by them: {elsewhere}.")
     if len(choice) > 1 and settings.keep_models:

@@ -34,12 +34,12 @@ def represent_pair(settings: Settings, data: PairData, method: Method, seed: int
 
 
 def representation_key(settings: Settings, method: Method | None, seed: int) -> tuple[Any, ...] | None:
-    """What tells a representation of a pair from others: step, number, idf, corruption, seed; None without one."""
+    """What tells a representation of a pair from others: step, number, corruption, seed; None without one."""
     if method is None or method.representation is None:
         return None
     step, value = method.representation
     own_seed = seed if STEPS[step].random else settings.split_seed
-    return step, setting_of(step, value), method.weighs_words, settings.corruption, own_seed
+    return step, setting_of(step, value), settings.corruption, own_seed
 
 
 def _learn_representation(settings: Settings, data: PairData, method: Method, seed: int) -> PairData:
@@ -59,13 +59,13 @@ def _learn_representation(settings: Settings, data: PairData, method: Method, se
     represented = represent_arrays(
         method, arrays, corruption=settings.corruption, output_dim=settings.output_dim or None, seed=seed
     )
-    learnt, rows, layers = represented.learnt, represented.arrays, represented.layers
+    learnt, rows = represented.learnt, represented.arrays
     return replace(
         data,
-        extractor=LayeredFeatures(data.extractor, layers),
+        extractor=LayeredFeatures(data.extractor, learnt.layers_),
         pool=stack_rows(rows.source, rows.target),
         source_unlabelled=None,
-        test=None if data.test is None else layers.transform(data.test),
+        test=None if data.test is None else learnt.transform(data.test),
         raw=data,
         learnt=learnt,
         represented={},
@@ -80,7 +80,6 @@ def describe_representation(represented: PairData, seed: int) -> dict[str, Any]:
         return {}
     import numpy as np
 
-    from nlptransfer.embeddings.feature_layers import LayeredFeatures
     from nlptransfer.embeddings.ngrams import NgramVectorizer
     from nlptransfer.transferability.bridging_words import bridging_words, document_shares, domain_specific_words
     from nlptransfer.transferability.proxy_a_distance import proxy_a_distance
@@ -88,8 +87,6 @@ def describe_representation(represented: PairData, seed: int) -> dict[str, Any]:
     num_source = len(data.labels)
     source, target = data.pool[:num_source], data.pool[num_source:]
     new = target if data.test is None else data.test
-    assert isinstance(represented.extractor, LayeredFeatures)
-    new = represented.extractor.layers.weigh(new)
     told = np.random.default_rng(seed).permutation(new.shape[0])[:TOLD_ROWS]
     facts: dict[str, Any] = {
         "reconstruction_errors": [round(error, 4) for error in learnt.reconstruction_errors(new[told], seed=seed)],

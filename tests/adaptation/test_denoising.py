@@ -107,7 +107,9 @@ def test_the_representation_is_the_networks_codes_in_blocks_of_equal_length(acti
             (batch,) = FeatureBatches(scaled, None, batch_size=len(scaled))
             codes = autoencoder(batch).numpy()
             blocks.append(codes)
-    expected = np.concatenate([block / np.sqrt((block**2).sum(axis=1).mean()) for block in blocks], axis=1)
+    blocks[0] = blocks[0] * estimator.layers_.input_weights
+    lengths = [np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12) for block in blocks]
+    expected = np.concatenate([block / length for block, length in zip(blocks, lengths, strict=True)], axis=1)
     expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12)
     found = estimator.transform(sparse.csr_matrix(both))
     assert found.dtype == np.float32 and found.shape == (42, 30 + 6 + 4)

@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 
 from nlptransfer.adaptation.array_systems import DomainArrays, fit_array_system
 from nlptransfer.adaptation.denoising import StackedDenoising
-from nlptransfer.adaptation.inverse_document_frequency import IDFWeighting
 from nlptransfer.adaptation.marginalized_denoising import MarginalizedDenoising
 from nlptransfer.adaptation.method_names import parse_method
 from nlptransfer.adaptation.network_systems import fit_network_system
@@ -76,20 +75,3 @@ def test_what_is_no_representation_is_refused(arrays: DomainArrays) -> None:
         fit_array_system(parse_method("msda"), arrays, seed=0)
     with pytest.raises(ValueError, match="see represent_arrays"):
         fit_network_system(parse_method("msda+dann"), arrays, seed=0)
-
-
-@pytest.mark.parametrize("name", ["idf+msda:2", "idf+msda_without_target:2"])
-def test_words_may_be_weighted_beforehand(arrays: DomainArrays, name: str) -> None:
-    represented = represent_arrays(parse_method(name), arrays, seed=0)
-    seen = arrays.source if "without" in name else arrays.target
-    idf = IDFWeighting().fit(arrays.source, target_features=seen)
-    learnt = MarginalizedDenoising(num_layers=2).fit(
-        idf.transform(arrays.source),
-        target_features=None if "without" in name else idf.transform(arrays.target),
-        source_unlabelled=idf.transform(arrays.source_unlabelled),
-    )
-    np.testing.assert_allclose(represented.arrays.source, learnt.transform(idf.transform(arrays.source)), atol=1e-5)
-    expected = learnt.transform(idf.transform(arrays.target))
-    np.testing.assert_allclose(represented.layers.transform(arrays.target), expected, atol=1e-5)
-    np.testing.assert_allclose(represented.arrays.target, expected, atol=1e-5)
-    assert represented.method.is_plain

@@ -27,17 +27,28 @@ def layer(seed: int, inputs: int, outputs: int, activation: Activation = "tanh")
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.csr_array])
-def test_blocks_stand_side_by_side_and_rows_have_length_one(kind: type) -> None:
+@pytest.mark.parametrize("keep_input", [True, False])
+def test_blocks_of_one_length_stand_side_by_side(kind: type, keep_input: bool) -> None:
     rows = np.random.default_rng(0).poisson(1.0, size=(7, 4)).astype(np.float32)
+    rows[3] = 0  # an empty document
     first, second = layer(1, 4, 3), layer(2, 3, 5, "relu")
+    weights = np.array([0.5, 2.0, 1.0, 3.0])
     read = rows / np.maximum(rows.max(axis=1, keepdims=True), 1)
     hidden = np.tanh(read @ first.weight + first.bias)
     top = np.maximum(hidden @ second.weight + second.bias, 0)
-    expected = np.concatenate([2 * read, 0.5 * top], axis=1)
+    parts = [weights * read, hidden, top] if keep_input else [hidden, top]
+    expected = np.concatenate(
+        [part / np.maximum(np.linalg.norm(part, axis=1)[:, None], 1e-9) for part in parts], axis=1
+    )
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    layers = FeatureLayers([first, second], scales=[2, 0, 0.5])
-    assert layers.dim == 9
+    layers = FeatureLayers([first, second], keep_input=keep_input, input_weights=weights)
+    assert layers.dim == expected.shape[1]
     np.testing.assert_allclose(layers.transform(kind(rows)), expected, rtol=1e-4, atol=1e-6)
+    projection = np.random.default_rng(9).normal(size=(layers.dim, 2)).astype(np.float32)
+    projected = expected @ projection
+    projected /= np.linalg.norm(projected, axis=1, keepdims=True)
+    layers = FeatureLayers([first, second], keep_input=keep_input, input_weights=weights, projection=projection)
+    np.testing.assert_allclose(layers.transform(kind(rows)), projected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +83,7 @@ def test_saved_layers_make_the_same_features_of_raw_text(projected: bool) -> Non
     width = vectorizer.dim
     projection = np.random.default_rng(5).normal(size=(width + 3, 2)).astype(np.float32) if projected else None
     weights = np.linspace(0.5, 2, width)
-    layers = FeatureLayers([layer(6, width, 3)], scales=[1, 0.3], projection=projection, input_weights=weights)
+    layers = FeatureLayers([layer(6, width, 3)], input_weights=weights, projection=projection)
     made = LayeredFeatures(vectorizer, layers)
     assert made.dim == (2 if projected else width + 3)
     config, tensors, documents = made.to_saved()
@@ -80,19 +91,6 @@ def test_saved_layers_make_the_same_features_of_raw_text(projected: bool) -> Non
     np.testing.assert_array_equal(restored.transform(TEXTS), made.transform(TEXTS))
 
 
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="need 2 scales"):
-        FeatureLayers([layer(1, 4, 3)], scales=[1])
-    with pytest.raises(ValueError, match="not all 0"):
-        FeatureLayers([layer(1, 4, 3)], scales=[0, 0])
+def test_a_projection_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="7 features need a projection"):
-        FeatureLayers([layer(1, 4, 3)], scales=[1, 1], projection=np.zeros((6, 2), np.float32))
-
-
-@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
-def test_weights_come_before_everything(kind: type) -> None:
-    rows = np.random.default_rng(8).poisson(1.0, size=(7, 4)).astype(np.float32)
-    weights = np.array([0.5, 2.0, 1.0, 3.0], dtype=np.float32)
-    weighted = FeatureLayers([layer(1, 4, 3)], scales=[1, 1], input_weights=weights)
-    plain = FeatureLayers([layer(1, 4, 3)], scales=[1, 1])
-    np.testing.assert_allclose(weighted.transform(kind(rows)), plain.transform(rows * weights), rtol=1e-5, atol=1e-6)
+        FeatureLayers([layer(1, 4, 3)], projection=np.zeros((6, 2), np.float32))

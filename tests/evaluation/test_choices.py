@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from nlptransfer.errors import InputError
-from nlptransfer.evaluation.choices import best_elsewhere, choice_rows, chosen_predictions, oracle_choice
+from nlptransfer.evaluation.choices import (
+    best_elsewhere,
+    best_on_other_pairs,
+    choice_rows,
+    chosen_predictions,
+    oracle_choice,
+)
 from nlptransfer.evaluation.document_predictions import DocumentPredictions
 from nlptransfer.evaluation.verdict import Score
 
@@ -77,3 +83,20 @@ def test_the_best_elsewhere_has_the_best_mean_over_the_other_runs_pairs() -> Non
         best_elsewhere(scores, ["books>dvd", "books + home>dvd"], ["dann"])
     with pytest.raises(InputError, match=r"none of these methods.*[Ff]ound dann, coral"):
         best_elsewhere(scores, ["books>dvd"], ["mmd"])
+
+
+def test_the_best_on_other_pairs_is_without_the_target_at_either_end() -> None:
+    dann = {"a>b": 0.9, "b>a": 0.8, "a>c": 0.1, "c>a": 0.1, "b>c": 0.6, "c>b": 0.6}
+    coral = {"a>b": 0.7, "b>a": 0.7, "a>c": 0.9, "c>a": 0.9, "b>c": 0.5, "c>b": 0.5}
+    scores = [
+        score(system, pair, value) for system, own in (("dann", dann), ("coral", coral)) for pair, value in own.items()
+    ]
+    systems = ["coral", "dann", "absent"]
+    chosen = best_on_other_pairs(scores, dann, systems)
+    # Targets a, b and c are judged by b and c, a and c, a and b.
+    assert chosen == {"a>b": "coral", "b>a": "dann", "a>c": "dann", "c>a": "dann", "b>c": "dann", "c>b": "coral"}
+    partial = [own for own in scores if (own.system, own.pair) != ("dann", "c>b")]
+    chosen = best_on_other_pairs(partial, dann, systems)
+    assert (chosen["c>a"], chosen["c>b"]) == ("coral", "coral")
+    assert best_on_other_pairs(scores, ["a>b", "b>a"], systems) == {}
+    assert best_on_other_pairs(scores, ["a+b>c", "b+c>a"], systems) == {}

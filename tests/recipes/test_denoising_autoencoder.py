@@ -14,7 +14,7 @@ from nlptransfer.recipes.denoising_autoencoder import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "no_reload")]
 
-METHODS = ["msda:2", "msda_without_target:2", "msda:2+self_training", "msda:2+coral", "idf+msda:2+dann", "sda:1"]
+METHODS = ["msda:2", "msda_without_target:2", "msda:2+self_training", "msda:2+coral", "msda:2+dann", "sda:1"]
 
 
 @pytest.fixture(scope="module")

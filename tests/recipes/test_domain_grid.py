@@ -78,9 +78,10 @@ def test_every_pair_is_scored_and_the_verdicts_are_over_all_pairs(undisturbed: P
     pairs = {f"{one}>{other}" for one in ("books", "dvd", "toys") for other in ("books", "dvd", "toys") if one != other}
     accuracy = [score for score in found["scores"] if score["metric"] == "accuracy"]
     assert {score["pair"] for score in accuracy} == {*pairs, "all"}
-    choices = {"label_free_choice", "label_free_choice_by_mean", "oracle_choice"}
+    choices = {"label_free_choice", "label_free_choice_by_mean", "choice_on_other_pairs", "oracle_choice"}
     assert {score["system"] for score in accuracy if score["pair"] == "all"} == {*SYSTEMS, *choices}
-    means = {score["system"]: score["value"] for score in accuracy if (score["pair"], score["seed"]) == ("all", None)}
+    values = {(score["system"], score["pair"]): score["value"] for score in accuracy if score["seed"] is None}
+    means = {system: value for (system, pair), value in values.items() if pair == "all"}
     for system, mean in means.items():
         own = [
             score["value"]
@@ -88,6 +89,10 @@ def test_every_pair_is_scored_and_the_verdicts_are_over_all_pairs(undisturbed: P
             if score["system"] == system and score["pair"] in pairs and score["seed"] is None
         ]
         assert mean == pytest.approx(sum(own) / len(pairs))
+    for pair in pairs:
+        others = [other for other in pairs if pair.split(">")[1] not in other.split(">")]
+        best = max(("idf", "dann"), key=lambda name: sum(values[name, other] for other in others))
+        assert values["choice_on_other_pairs", pair] == values[best, pair]
     over_all = {verdict["system"] for verdict in found["verdicts"] if verdict["pair"] == "all"}
     assert over_all == {"idf", "dann", *choices}
     assert {path.stem for path in (undisturbed / "plots").iterdir()} >= {"heat_map_target_test", "gains"}
