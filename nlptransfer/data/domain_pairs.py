@@ -82,6 +82,7 @@ def assemble_domain_pair(
     target_labels: int = 0,
     label_pool: int | None = None,
     drop_duplicates: bool = False,
+    transductive: bool = False,
     seed: int,
 ) -> DomainPair:
     """Divide loaded corpora into what may be seen and what may not.
@@ -114,6 +115,8 @@ def assemble_domain_pair(
         target_labels: how many labelled reviews of the target training may use.
         label_pool: how many reviews to take out of the test where they come from there; `target_labels` by default.
         drop_duplicates: take reviews out of the labelled source that stand there already, or in the target's test.
+        transductive: let adaptation see the test documents, without labels, beside the unlabelled ones, as where the
+            documents to be labelled are at hand when training begins.
         seed: of the drawing.
 
     Returns:
@@ -146,8 +149,11 @@ def assemble_domain_pair(
 
     pool = (target_labels if label_pool is None else label_pool) if parts.train is None else 0
     few, test = _draw_labelled(parts, target_labels, pool, seed=seed, where=target)
-    transductive = len(parts.unlabelled) == 0
-    unlabelled = test if transductive else parts.unlabelled
+    has_others = len(parts.unlabelled) > 0
+    unlabelled = parts.unlabelled if has_others else test
+    if has_others and transductive:
+        unlabelled = unlabelled.then(test)
+    transductive = transductive or not has_others
     if len(unlabelled) < 2:
         raise InputError(
             "the target has too few reviews to adapt to",
@@ -155,7 +161,7 @@ def assemble_domain_pair(
             expected="at least 2 unlabelled reviews",
             found=str(len(unlabelled)),
             remedy="Add unlabelled reviews."
-            if transductive
+            if not has_others
             else "Add unlabelled reviews; or delete those without a label, and the test texts serve instead.",
         )
 
@@ -205,7 +211,9 @@ def assemble_domain_pair(
             "target_test": len(test),
         },
         "labels_in_training": ["source_labelled", *(["target_labelled"] if target_labels else [])],
-        "target_unlabelled_from": "the test documents" if transductive else parts.unlabelled_from,
+        "target_unlabelled_from": " and ".join(
+            [*([parts.unlabelled_from] if has_others else []), *(["the test documents"] if transductive else [])]
+        ),
         "transductive": transductive,
         "target_labels": target_labels,
         "target_labels_seed": seed if target_labels or pool else None,
@@ -364,9 +372,12 @@ def _warnings(
     if not len(test):
         warnings.append(f"{target} has no labels: nothing can be tested there, and no verdict can be given.")
     if transductive:
+        why = (
+            f"{target} has no unlabelled reviews, so its" if not len(parts.unlabelled) else f"As asked for, {target}'s"
+        )
         warnings.append(
-            f"THE TEST TEXTS ARE SEEN IN ADAPTATION. {target} has no unlabelled reviews, so its {len(test):,} test "
-            "reviews, without their labels, serve as such (transductive): on new reviews the scores may be lower."
+            f"THE TEST TEXTS ARE SEEN IN ADAPTATION. {why} {len(test):,} test reviews, without their labels, serve as "
+            "such (transductive): on new reviews the scores may be lower."
         )
     if len(unlabelled) < FEW_UNLABELLED:
         warnings.append(f"{target} has {len(unlabelled)} unlabelled reviews: too few to learn a domain from.")

@@ -25,6 +25,7 @@ def load_domain_pair(
     target_labels: int = 0,
     label_pool: int | None = None,
     drop_duplicates: bool = False,
+    transductive: bool = False,
     seed: int,
     data_dir: str | Path | None = None,
     text_column: str | None = None,
@@ -43,6 +44,7 @@ def load_domain_pair(
         target_labels: how many labelled reviews of the target training may use.
         label_pool: how many reviews to take out of the test where they come from there; `target_labels` by default.
         drop_duplicates: take reviews out of the labelled source that stand there already, or in the target's test.
+        transductive: let adaptation see the test documents, without labels, beside the unlabelled ones.
         seed: of drawing the labelled target reviews.
         data_dir: the folder to look in first.
         text_column: the column with the texts, in a file or hub dataset.
@@ -77,6 +79,7 @@ def load_domain_pair(
         target_labels=target_labels,
         label_pool=label_pool,
         drop_duplicates=drop_duplicates,
+        transductive=transductive,
         seed=seed,
     )
 

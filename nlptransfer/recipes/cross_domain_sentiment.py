@@ -63,6 +63,8 @@ class Settings(RunSettings):
     """Column with the domain's name, in one file with several domains. Default: domain."""
     drop_duplicates: bool = False
     """Take reviews out of the source that stand there twice, or in the target's test; they are reported in any case."""
+    transductive: bool = False
+    """Let adaptation read the test reviews, without labels, beside the unlabelled ones: for reviews that are at hand."""
     target_labels: tuple[int, ...] = (0,)
     """How many labelled target reviews the methods made for that may use; several numbers draw a curve."""
     split_seed: int = 4

@@ -102,6 +102,7 @@ def load_pair(settings: Settings, source: str, target: str, num_few: int = 0) ->
         target_labels=num_few,
         label_pool=max(settings.target_labels, default=0),
         drop_duplicates=settings.drop_duplicates,
+        transductive=settings.transductive,
         seed=settings.split_seed,
         data_dir=settings.data_dir,
         text_column=settings.text_column,

@@ -220,7 +220,7 @@ def test_what_can_not_be_is_refused(make: Callable[[np.ndarray], object], words:
 
 @pytest.fixture(scope="module")
 def accuracies() -> dict[str, float]:
-    """By features, the mean accuracy on the target of a classifier that was trained on the source, over four corpora."""
+    """By features, the mean accuracy on the target of a classifier trained on the source, over four corpora."""
     found: dict[str, list[float]] = {"raw": [], "without target": [], "with target": []}
     for seed in range(4):
         domains = make_review_domains(700, seed=seed)

@@ -148,6 +148,18 @@ def test_without_unlabelled_reviews_the_test_texts_serve_and_it_is_said_loudly()
     assert pair(BOOKS, AMAZON).signature["transductive"] is False
 
 
+@pytest.mark.parametrize("target", [AMAZON, BOW])
+def test_asked_for_the_test_texts_join_the_unlabelled_ones(target: Any) -> None:
+    usual, found = pair(BOOKS, target), pair(BOOKS, target, transductive=True)
+    assert found.target_test["text"][:] == usual.target_test["text"][:]
+    assert sorted(found.target_unlabelled["text"][:]) == sorted(
+        [*usual.target_unlabelled["text"][:], *usual.target_test["text"][:]]
+    )
+    assert "label" not in found.target_unlabelled.column_names
+    assert found.signature["transductive"] is True and "and the test" in found.signature["target_unlabelled_from"]
+    assert any("As asked for" in warning for warning in found.warnings)
+
+
 def test_several_corpora_are_one_source_whose_classes_are_told_apart_by_name() -> None:
     features = Features({"text": Value("string"), "label": ClassLabel(names=["pos", "never", "neg"])})
     rows = {"text": ["good cd", "bad cd", "BOOK 1"], "label": [0, 2, 0]}
