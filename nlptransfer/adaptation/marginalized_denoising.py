@@ -18,7 +18,10 @@ from nlptransfer.adaptation.inverse_document_frequency import document_frequenci
 from nlptransfer.embeddings.feature_layers import FeatureLayer, FeatureLayers, scale_to_largest
 from nlptransfer.errors import InputError
 
-_BLOCK_ROWS = 2_000
+_BLOCK_ROWS = 1_000
+"""By so many at a time rows are made dense, or copied for LAPACK."""
+_BLOCK_COLUMNS = 256
+"""By so many at a time a matrix is scaled or mirrored, so that it passes through the cache once."""
 _SPARSE_BELOW = 0.05
 """Share of entries that are not 0 below which a product of sparse rows is faster than a dense one."""
 _LEAST_RECIPROCAL_CONDITION = 1e-6
@@ -141,23 +144,22 @@ class MarginalizedDenoising(BaseEstimator):
         height, width = rows.shape
         num_reconstructed = min(width, self.max_features)
         result = np.empty((height, width + self.num_layers * num_reconstructed), dtype=np.float32)
-        parts = [slice(start, start + _BLOCK_ROWS) for start in range(0, height, _BLOCK_ROWS)]
-        inputs: list[Any] = [rows[part] for part in parts]
-        for part, block in zip(parts, inputs, strict=True):
-            result[part, :width] = block.toarray() if sparse.issparse(block) else block
-
+        for start in range(0, height, _BLOCK_ROWS):
+            some = rows[start : start + _BLOCK_ROWS]
+            result[start : start + _BLOCK_ROWS, :width] = some.toarray() if sparse.issparse(some) else some
         starts = iter(range(width, result.shape[1], num_reconstructed))
+        read: Any = rows
 
         def next_inputs(layer: FeatureLayer) -> Callable[[], Iterable[Any]]:
+            nonlocal read
             start = next(starts)
-            place = result[:, start : start + num_reconstructed]
-            inputs[:] = [layer.apply(block, out=place[part]) for part, block in zip(parts, inputs, strict=True)]
-            return lambda: inputs
+            read = layer.apply(read, out=result[:, start : start + num_reconstructed])
+            return lambda: [read]
 
-        self._fit_layers(lambda: inputs, next_inputs)
+        self._fit_layers(lambda: [read], next_inputs)
         self.layers_.scale_blocks(result)
         if self.output_dim is not None:
-            self._fit_projection(lambda: [result[part] for part in parts])
+            self._fit_projection(lambda: [result])
         return self.layers_.project(result)
 
     def fit_batches(self, make_batches: Callable[[], Iterable[FeatureArray]]) -> MarginalizedDenoising:
@@ -380,13 +382,12 @@ def denoising_weights(moments: Moments, corruption: float) -> tuple[np.ndarray, 
     """
     seen = moments.squares > 0
     noise = np.where(seen, np.float32(corruption / (1 - corruption)) * moments.squares, np.float32(1))
-    system = moments.covariance
+    system = np.asfortranarray(moments.covariance)  # LAPACK's order
     diagonal = np.einsum("ii->i", system)
     diagonal += noise
     scale = 1 / np.sqrt(diagonal)
-    system *= scale[:, None]
-    system *= scale
-    factor, ridge = _factorize(system)
+    norm = _scale_lower(system, scale)
+    factor, ridge = _factorize(system, norm)
     if moments.wanted_covariance is not None:
         right = moments.wanted_covariance * scale[:, None]
         solution, _ = lapack.spotrs(factor, np.asfortranarray(right), lower=1, overwrite_b=1)
@@ -395,30 +396,38 @@ def denoising_weights(moments: Moments, corruption: float) -> tuple[np.ndarray, 
     _mirror_lower(inverse)
     inverse = inverse.T  # the same, row by row in memory
     # W = I - Q^-1 (D + ridge), and what was added to the scaled system is ridge / scale^2 in Q.
-    inverse *= -scale[:, None]
-    inverse *= scale * (noise + np.float32(ridge) / np.square(scale))
+    of_columns = scale * (noise + np.float32(ridge) / np.square(scale))
+    for start in range(0, len(inverse), _BLOCK_COLUMNS):
+        rows = inverse[start : start + _BLOCK_COLUMNS]
+        rows *= -scale[start : start + _BLOCK_COLUMNS, None]
+        rows *= of_columns
     np.einsum("ii->i", inverse)[:] += 1
-    inverse[~seen] = 0
-    inverse[:, ~seen] = 0
+    if not seen.all():
+        inverse[~seen] = 0
+        inverse[:, ~seen] = 0
     return inverse, ridge
 
 
-def _factorize(system: np.ndarray) -> tuple[np.ndarray, float]:
+def _factorize(system: np.ndarray, norm: float) -> tuple[np.ndarray, float]:
     """The Cholesky factor of a matrix with unit diagonal, its diagonal raised until it has one that can be used.
 
-    Only the lower triangle is read.
+    Args:
+        system: (D, D) in column order, of which the lower triangle is read and overwritten by the factor.
+        norm: its largest sum of a row's absolute values.
+
+    Returns:
+        The same array, and what was added to the diagonal.
     """
-    norm = _norm_of_lower(system)
+    _mirror_lower(system)  # LAPACK leaves the upper triangle as it is
     ridge = 0.0
     while True:
-        # A copy in column order, of which LAPACK uses the lower triangle.
-        trial = np.array(system, order="F")
-        np.einsum("ii->i", trial)[:] += np.float32(ridge)
-        factor, failed = lapack.spotrf(trial, lower=1, overwrite_a=1, clean=0)
+        np.einsum("ii->i", system)[:] = np.float32(1 + ridge)
+        factor, failed = lapack.spotrf(system, lower=1, overwrite_a=1, clean=0)
         condition = 0.0 if failed else float(lapack.spocon(factor, norm, uplo="L")[0])
         if condition >= _LEAST_RECIPROCAL_CONDITION:
             break
         ridge = max(10 * ridge, 1e-4)
+        _mirror_lower(system.T)
     if ridge:
         warnings.warn(
             f"mSDA's system of {len(system):,} features is ill-conditioned in float32: {ridge:g} was added to its "
@@ -428,24 +437,29 @@ def _factorize(system: np.ndarray) -> tuple[np.ndarray, float]:
     return factor, ridge
 
 
-def _norm_of_lower(matrix: np.ndarray) -> float:
-    """The largest sum of a row's absolute values, of a symmetric matrix of which the lower triangle is there."""
-    size = 512
+def _scale_lower(matrix: np.ndarray, scale: np.ndarray) -> float:
+    """Multiply entry (i, j) of the lower triangle by scale_i scale_j, after which the diagonal is 1.
+
+    Returns:
+        The largest sum of a row's absolute values of the symmetric matrix.
+    """
     sums = np.zeros(len(matrix), dtype=np.float32)
-    for start in range(0, len(matrix), size):
-        columns = np.abs(matrix[start:, start : start + size])
-        columns[:size] = np.tril(columns[:size])
-        sums[start:] += columns.sum(axis=1)
-        columns[:size] = np.tril(columns[:size], -1)  # the diagonal counts once
-        sums[start : start + size] += columns.sum(axis=0)
-    return float(sums.max())
+    for start in range(0, len(matrix), _BLOCK_COLUMNS):
+        columns = matrix[start:, start : start + _BLOCK_COLUMNS]
+        columns *= scale[start:, None]
+        columns *= scale[start : start + _BLOCK_COLUMNS]
+        sizes = np.abs(columns)
+        width = columns.shape[1]
+        sizes[:width] = np.tril(sizes[:width])
+        sums[start:] += sizes.sum(axis=1)
+        sums[start : start + width] += sizes.sum(axis=0)
+    return float(sums.max()) - 1  # the diagonal was counted twice
 
 
 def _mirror_lower(matrix: np.ndarray) -> None:
     """Copy the lower triangle to the upper, block by block, so that no second matrix is needed."""
-    size = 512
-    for start in range(0, len(matrix), size):
-        stop = start + size
+    for start in range(0, len(matrix), _BLOCK_COLUMNS):
+        stop = start + _BLOCK_COLUMNS
         block = matrix[start:stop, start:stop]
         block[:] = np.tril(block) + np.tril(block, -1).T
         matrix[start:stop, stop:] = matrix[stop:, start:stop].T
@@ -454,7 +468,7 @@ def _mirror_lower(matrix: np.ndarray) -> None:
 def _collect_moments(blocks: Iterable[Any], part: np.ndarray, wanted: np.ndarray | None) -> Moments:
     """Sums over the columns `part` of all rows, and of their products with the columns `wanted`."""
     size = len(part)
-    products = np.zeros((size, size), dtype=np.float32, order="F")
+    products: np.ndarray | None = None
     cross = None if wanted is None else np.zeros((size, len(wanted)), dtype=np.float32)
     sums, wanted_sums = np.zeros(size, dtype=np.float64), np.zeros(0 if wanted is None else len(wanted))
     num_rows = 0
@@ -463,15 +477,21 @@ def _collect_moments(blocks: Iterable[Any], part: np.ndarray, wanted: np.ndarray
         num_rows += own.shape[0]
         sums += np.asarray(own.sum(axis=0, dtype=np.float64)).ravel()
         if sparse.issparse(own) and own.nnz < _SPARSE_BELOW * own.shape[0] * size:
-            products += (own.T @ own).toarray()
+            gram = (own.T @ own).toarray(order="F")
+            products = gram if products is None else np.add(products, gram, out=products)
         else:
-            dense = own.toarray() if sparse.issparse(own) else np.ascontiguousarray(own)
-            products = blas.ssyrk(1.0, dense.T, beta=1.0, c=products, lower=1, overwrite_c=1)
+            if products is None:
+                products = np.zeros((size, size), dtype=np.float32, order="F")
+            for start in range(0, own.shape[0], _BLOCK_ROWS):
+                some = own[start : start + _BLOCK_ROWS]
+                dense = some.toarray() if sparse.issparse(some) else np.ascontiguousarray(some)
+                products = blas.ssyrk(1.0, dense.T, beta=1.0, c=products, lower=1, overwrite_c=1)
         if cross is not None:
             other = block[:, wanted]
             wanted_sums += np.asarray(other.sum(axis=0, dtype=np.float64)).ravel()
             crossed = own.T @ other
             cross += crossed.toarray() if sparse.issparse(crossed) else crossed
+    assert products is not None, "there is a block"
     squares = np.einsum("ii->i", products).copy()
     mean = (sums / num_rows).astype(np.float32)
     products = blas.ssyr(np.float32(-num_rows), mean, a=products, lower=1, overwrite_a=1)

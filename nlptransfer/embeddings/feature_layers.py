@@ -29,6 +29,9 @@ _ACTIVATIONS: dict[str, Callable[[np.ndarray], Any]] = {
 """Each is applied in place."""
 
 
+_BLOCK_ROWS = 500
+
+
 @dataclass(frozen=True)
 class FeatureLayer:
     """One layer: activation(x W + b).
@@ -47,7 +50,8 @@ class FeatureLayer:
         """(N, D_out) float32, for (N, D_in) rows, dense or CSR; written to `out` if that is given."""
         values = np.empty((rows.shape[0], self.weight.shape[1]), dtype=np.float32) if out is None else out
         if sparse.issparse(rows):
-            values[:] = rows @ self.weight
+            for start in range(0, rows.shape[0], _BLOCK_ROWS):  # lest the product be there twice
+                values[start : start + _BLOCK_ROWS] = rows[start : start + _BLOCK_ROWS] @ self.weight
         else:
             np.matmul(rows, self.weight, out=values)
         values += self.bias

@@ -64,7 +64,7 @@ class Settings(RunSettings):
     drop_duplicates: bool = False
     """Take reviews out of the source that stand there twice, or in the target's test; they are reported in any case."""
     transductive: bool = False
-    """Let adaptation read the test reviews, without labels, beside the unlabelled ones: for reviews that are at hand."""
+    """Let adaptation read the test reviews, without labels, beside the unlabelled ones: for reviews at hand."""
     target_labels: tuple[int, ...] = (0,)
     """How many labelled target reviews the methods made for that may use; several numbers draw a curve."""
     split_seed: int = 4

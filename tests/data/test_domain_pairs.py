@@ -149,7 +149,7 @@ def test_without_unlabelled_reviews_the_test_texts_serve_and_it_is_said_loudly()
 
 
 @pytest.mark.parametrize("target", [AMAZON, BOW])
-def test_asked_for_the_test_texts_join_the_unlabelled_ones(target: Any) -> None:
+def test_asked_for_the_test_texts_join_the_unlabelled_ones(target: DatasetDict) -> None:
     usual, found = pair(BOOKS, target), pair(BOOKS, target, transductive=True)
     assert found.target_test["text"][:] == usual.target_test["text"][:]
     assert sorted(found.target_unlabelled["text"][:]) == sorted(
