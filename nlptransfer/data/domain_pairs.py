@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nlptransfer.data.document_rows import DocumentRows
-from nlptransfer.data.domain_roles import TargetRoles, source_roles, target_roles
+from nlptransfer.data.domain_roles import TargetRoles, source_roles, target_roles, text_rows
 from nlptransfer.data.repeats import repeats_earlier
 from nlptransfer.data.sealed_labels import SealedLabels
 from nlptransfer.errors import InputError
@@ -25,6 +25,7 @@ _DUPLICATES = {
     "within_source_labelled": "repeated within the labelled source",
     "within_target_test": "repeated within the target's test",
     "source_labelled_in_target_test": "of the labelled source stand in the target's test",
+    "source_unlabelled_in_target_test": "of the unlabelled source stand in the target's test (texts leak, not labels)",
     "target_unlabelled_in_target_test": "of the unlabelled target stand in its test (texts leak, not labels)",
     "target_train_in_target_test": "of the target's training part stand in its test (flatters the reference)",
 }
@@ -83,6 +84,7 @@ def assemble_domain_pair(
     label_pool: int | None = None,
     drop_duplicates: bool = False,
     transductive: bool = False,
+    further_text: Mapping[str, Dataset | Mapping[str, Dataset]] | None = None,
     seed: int,
 ) -> DomainPair:
     """Divide loaded corpora into what may be seen and what may not.
@@ -117,6 +119,8 @@ def assemble_domain_pair(
         drop_duplicates: take reviews out of the labelled source that stand there already, or in the target's test.
         transductive: let adaptation see the test documents, without labels, beside the unlabelled ones, as where the
             documents to be labelled are at hand when training begins.
+        further_text: corpora of other domains by name, whose splits ``train`` and ``unlabelled``, without labels, join
+            the source's unlabelled documents.
         seed: of the drawing.
 
     Returns:
@@ -143,6 +147,10 @@ def assemble_domain_pair(
     roles = [source_roles(corpus, where=name) for corpus, name in zip(corpora, sources, strict=True)]
     labelled, source_unlabelled, from_source = _join_sources(roles, sources)
     source = " + ".join(sources)
+    further = {name: text_rows(corpus, where=name) for name, corpus in (further_text or {}).items()}
+    for name, rows in further.items():
+        _check_same_kind(labelled, rows, names=(source, name))
+        source_unlabelled = source_unlabelled.then(rows)
     parts = target_roles(target_corpus, where=target)
     _check_same_kind(labelled, parts.test, names=(source, target))
     label_names = _shared_classes(labelled, parts, source=source, target=target)
@@ -179,6 +187,7 @@ def assemble_domain_pair(
         "within_source_labelled": int(earlier.sum()),
         "within_target_test": int(repeats_earlier(test_keys).sum()),
         "source_labelled_in_target_test": int(in_test.sum()),
+        "source_unlabelled_in_target_test": _num_in(source_unlabelled, test_keys),
         "target_unlabelled_in_target_test": 0 if transductive else _num_in(unlabelled, test_keys),
         "target_train_in_target_test": 0 if parts.train is None else _num_in(parts.train, test_keys),
         "dropped_from_source": int((in_test | earlier).sum()) if drop_duplicates else 0,
@@ -202,6 +211,7 @@ def assemble_domain_pair(
         "target": target,
         "label_names": list(label_names),
         "source_labelled_by_domain": {name: int((from_source == row).sum()) for row, name in enumerate(sources)},
+        "further_text": {name: len(rows) for name, rows in further.items()},
         "rows": {
             "source_labelled": len(labelled),
             "source_unlabelled": len(source_unlabelled),

@@ -89,6 +89,29 @@ def source_roles(corpus: Dataset | Mapping[str, Dataset], *, where: str) -> tupl
     return labelled, unlabelled.then(splits["unlabelled"]) if "unlabelled" in splits else unlabelled
 
 
+def text_rows(corpus: Dataset | Mapping[str, Dataset], *, where: str) -> DocumentRows:
+    """The rows of the splits ``train`` and ``unlabelled``, all of them without labels.
+
+    Args:
+        corpus: a text corpus, or its splits by name.
+        where: its name, for messages.
+
+    Raises:
+        InputError: it has none.
+    """
+    splits = _splits(corpus, where=where)
+    parts = [splits[name] for name in ("train", "unlabelled") if name in splits]
+    if not parts:
+        raise InputError(
+            "the domain has no text to learn from", where=where, expected="a split 'train' or 'unlabelled'",
+            found=", ".join(splits),
+        )  # fmt: skip
+    rows = parts[0].select(np.zeros(len(parts[0]), dtype=bool))
+    for part in parts:
+        rows = rows.then(part)
+    return rows
+
+
 def target_roles(corpus: Dataset | Mapping[str, Dataset], *, where: str) -> TargetRoles:
     """The target's rows by role; `assemble_domain_pair` tells the rules.
 

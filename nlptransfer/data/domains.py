@@ -26,6 +26,7 @@ def load_domain_pair(
     label_pool: int | None = None,
     drop_duplicates: bool = False,
     transductive: bool = False,
+    further_text: Sequence[str] = (),
     seed: int,
     data_dir: str | Path | None = None,
     text_column: str | None = None,
@@ -45,6 +46,7 @@ def load_domain_pair(
         label_pool: how many reviews to take out of the test where they come from there; `target_labels` by default.
         drop_duplicates: take reviews out of the labelled source that stand there already, or in the target's test.
         transductive: let adaptation see the test documents, without labels, beside the unlabelled ones.
+        further_text: other domains whose documents, without labels, join the source's unlabelled ones.
         seed: of drawing the labelled target reviews.
         data_dir: the folder to look in first.
         text_column: the column with the texts, in a file or hub dataset.
@@ -65,12 +67,15 @@ def load_domain_pair(
     """
     check_different(source, target)
     sources = source_domains(source)
-    *source_corpora, target_corpus = [
+    for name in further_text:
+        check_different(name, target)
+    corpora = [
         load_domain(
             name, data_dir=data_dir, text_column=text_column, label_column=label_column, domain_column=domain_column
         )
-        for name in (*sources, target)
+        for name in (*sources, target, *further_text)
     ]
+    source_corpora, target_corpus = corpora[: len(sources)], corpora[len(sources)]
     return assemble_domain_pair(
         source_corpora,
         target_corpus,
@@ -80,6 +85,7 @@ def load_domain_pair(
         label_pool=label_pool,
         drop_duplicates=drop_duplicates,
         transductive=transductive,
+        further_text=dict(zip(further_text, corpora[len(sources) + 1 :], strict=True)),
         seed=seed,
     )
 
@@ -189,6 +195,37 @@ def domains_of(
     return sorted({domain for column in columns for domain in column if domain is not None})
 
 
+def expand_domains(
+    domains: Sequence[str],
+    *,
+    data_dir: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    domain_column: str | None = None,
+) -> list[str]:
+    """The names of single domains that the given ones stand for; `expand_pairs` tells the rules.
+
+    Example:
+        >>> expand_domains(["synthetic-reviews", "mine.csv"])
+        ['synthetic-reviews:source', 'synthetic-reviews:target', 'mine.csv']
+    """
+    names = [
+        expanded
+        for name in domains
+        for expanded in ([f"{name}:{domain}" for domain in FAMILIES[name]] if name in FAMILIES else [name])
+    ]
+    if len(names) == 1 and place_and_domain(names[0])[1] is None:
+        found = domains_of(
+            names[0],
+            data_dir=data_dir,
+            text_column=text_column,
+            label_column=label_column,
+            domain_column=domain_column,
+        )
+        names = [f"{names[0]}#{domain}" for domain in found]
+    return names
+
+
 def expand_pairs(
     domains: Sequence[str],
     *,
@@ -226,20 +263,9 @@ def expand_pairs(
         >>> expand_pairs(["amazon"], kind="leave_one_out")[-1]
         ('amazon:books + amazon:dvd + amazon:electronics', 'amazon:kitchen')
     """
-    names = [
-        expanded
-        for name in domains
-        for expanded in ([f"{name}:{domain}" for domain in FAMILIES[name]] if name in FAMILIES else [name])
-    ]
-    if len(names) == 1 and place_and_domain(names[0])[1] is None:
-        found = domains_of(
-            names[0],
-            data_dir=data_dir,
-            text_column=text_column,
-            label_column=label_column,
-            domain_column=domain_column,
-        )
-        names = [f"{names[0]}#{domain}" for domain in found]
+    names = expand_domains(
+        domains, data_dir=data_dir, text_column=text_column, label_column=label_column, domain_column=domain_column
+    )
     if len(names) < 2:
         raise InputError(
             "pairs need at least two domains",

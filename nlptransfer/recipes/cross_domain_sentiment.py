@@ -65,6 +65,8 @@ class Settings(RunSettings):
     """Take reviews out of the source that stand there twice, or in the target's test; they are reported in any case."""
     transductive: bool = False
     """Let adaptation read the test reviews, without labels, beside the unlabelled ones: for reviews at hand."""
+    further_text: tuple[str, ...] = ()
+    """Other domains whose texts, without labels, msda, sda and scl learn from, too: amazon is all but a pair's own."""
     target_labels: tuple[int, ...] = (0,)
     """How many labelled target reviews the methods made for that may use; several numbers draw a curve."""
     split_seed: int = 4

@@ -160,6 +160,21 @@ def test_asked_for_the_test_texts_join_the_unlabelled_ones(target: DatasetDict) 
     assert any("As asked for" in warning for warning in found.warnings)
 
 
+def test_texts_of_further_domains_join_the_unlabelled_source_without_their_labels() -> None:
+    music = DatasetDict({"train": texts("cd", ["pos", "neg"]), "unlabelled": texts("more cds", count=2)})
+    music["test"] = texts("cd test", ["pos", "neg"])
+    toys = with_texts(texts("toy", ["neg", "pos"]), ["toy 0", "dvd 3"])
+    usual, found = pair(BOOKS, AMAZON), pair(BOOKS, AMAZON, further_text={"music": music, "toys": toys})
+    added = ["cd 0", "cd 1", "more cds 0", "more cds 1", "toy 0", "dvd 3"]
+    assert found.source_unlabelled["text"][:] == usual.source_unlabelled["text"][:] + added
+    assert "label" not in found.source_unlabelled.column_names
+    assert found.source_labelled["text"][:] == usual.source_labelled["text"][:]
+    assert found.signature["further_text"] == {"music": 4, "toys": 2}
+    assert found.signature["duplicates"]["source_unlabelled_in_target_test"] == 1
+    with pytest.raises(InputError, match="no text to learn from"):
+        pair(BOOKS, AMAZON, further_text={"music": DatasetDict({"test": texts("cd", ["pos"])})})
+
+
 def test_several_corpora_are_one_source_whose_classes_are_told_apart_by_name() -> None:
     features = Features({"text": Value("string"), "label": ClassLabel(names=["pos", "never", "neg"])})
     rows = {"text": ["good cd", "bad cd", "BOOK 1"], "label": [0, 2, 0]}
@@ -331,6 +346,7 @@ def test_duplicates_are_counted_and_dropped_from_the_source_by_a_flag() -> None:
         "within_source_labelled": 2,
         "within_target_test": 1,
         "source_labelled_in_target_test": 1,
+        "source_unlabelled_in_target_test": 0,
         "target_unlabelled_in_target_test": 1,
         "target_train_in_target_test": 0,
     }

@@ -104,11 +104,23 @@ def test_a_run_on_other_domains_chooses_without_a_label_of_these(
     assert here["choice_on_other_domains"] == here[best]
 
 
-def test_models_are_left_out_where_they_are_not_wanted(flags: list[str], tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    main([*flags, "--output_dir", str(run), "--methods", "msda:1", "--keep_models", "false", "--reference", "false"])
-    assert ("msda=1", "source_only") in verdicts(run)
-    assert not list(run.rglob("*.safetensors"))
+def test_text_of_further_domains_is_learnt_from_and_models_are_left_out_where_they_are_not_wanted(
+    flags: list[str], files: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "third.jsonl").write_bytes((files / "target.jsonl").read_bytes().replace(b"the ", b"a "))
+    learnt = {}
+    for name, further in (("pair", []), ("three", ["--further_text", str(tmp_path / "third.jsonl")])):
+        run = tmp_path / name
+        without = ["--keep_models", "false", "--reference", "false"]
+        main([*flags, "--output_dir", str(run), "--methods", "msda:1", *without, *further])
+        assert ("msda=1", "source_only") in verdicts(run)
+        (pair,) = json.loads((run / "metrics.json").read_text())["signature"]["pairs"].values()
+        assert sum(pair["further_text"].values()) == pair["rows"]["source_unlabelled"]
+        assert not list(run.rglob("*.safetensors"))
+        scores = json.loads((run / "metrics.json").read_text())["scores"]
+        learnt[name] = [own["value"] for own in scores if own["system"] == "msda=1"], pair["rows"]["source_unlabelled"]
+    assert learnt["pair"][1] == 0 and learnt["three"][1] > 0
+    assert learnt["pair"][0] != learnt["three"][0]
 
 
 @pytest.mark.parametrize(
