@@ -195,35 +195,18 @@ def domains_of(
     return sorted({domain for column in columns for domain in column if domain is not None})
 
 
-def expand_domains(
-    domains: Sequence[str],
-    *,
-    data_dir: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    domain_column: str | None = None,
-) -> list[str]:
-    """The names of single domains that the given ones stand for; `expand_pairs` tells the rules.
+def expand_families(names: Sequence[str]) -> list[str]:
+    """The names of domains, with those of its domains in place of a family's, such as ``amazon``.
 
     Example:
-        >>> expand_domains(["synthetic-reviews", "mine.csv"])
+        >>> expand_families(["synthetic-reviews", "mine.csv"])
         ['synthetic-reviews:source', 'synthetic-reviews:target', 'mine.csv']
     """
-    names = [
+    return [
         expanded
-        for name in domains
+        for name in names
         for expanded in ([f"{name}:{domain}" for domain in FAMILIES[name]] if name in FAMILIES else [name])
     ]
-    if len(names) == 1 and place_and_domain(names[0])[1] is None:
-        found = domains_of(
-            names[0],
-            data_dir=data_dir,
-            text_column=text_column,
-            label_column=label_column,
-            domain_column=domain_column,
-        )
-        names = [f"{names[0]}#{domain}" for domain in found]
-    return names
 
 
 def expand_pairs(
@@ -263,9 +246,16 @@ def expand_pairs(
         >>> expand_pairs(["amazon"], kind="leave_one_out")[-1]
         ('amazon:books + amazon:dvd + amazon:electronics', 'amazon:kitchen')
     """
-    names = expand_domains(
-        domains, data_dir=data_dir, text_column=text_column, label_column=label_column, domain_column=domain_column
-    )
+    names = expand_families(domains)
+    if len(names) == 1 and place_and_domain(names[0])[1] is None:
+        found = domains_of(
+            names[0],
+            data_dir=data_dir,
+            text_column=text_column,
+            label_column=label_column,
+            domain_column=domain_column,
+        )
+        names = [f"{names[0]}#{domain}" for domain in found]
     if len(names) < 2:
         raise InputError(
             "pairs need at least two domains",

@@ -95,11 +95,10 @@ def can_train_reference(pair: DomainPair) -> bool:
 def load_pair(settings: Settings, source: str, target: str, num_few: int = 0) -> DomainPair:
     """The pair, with `num_few` labelled target reviews; the test is the same for any number of them."""
     from nlptransfer.data.domain_names import source_domains
-    from nlptransfer.data.domains import expand_domains, load_domain_pair
+    from nlptransfer.data.domains import expand_families, load_domain_pair
 
-    columns = {name: getattr(settings, name) for name in ("data_dir", "text_column", "label_column", "domain_column")}
     ends = {*source_domains(source), target}
-    further = [name for name in expand_domains(settings.further_text, **columns) if name not in ends]
+    further = [name for name in expand_families(settings.further_text) if name not in ends]
     return load_domain_pair(
         source,
         target,
@@ -109,7 +108,10 @@ def load_pair(settings: Settings, source: str, target: str, num_few: int = 0) ->
         transductive=settings.transductive,
         further_text=further,
         seed=settings.split_seed,
-        **columns,
+        data_dir=settings.data_dir,
+        text_column=settings.text_column,
+        label_column=settings.label_column,
+        domain_column=settings.domain_column,
     )
 
 
