@@ -119,8 +119,8 @@ def assemble_domain_pair(
         drop_duplicates: take reviews out of the labelled source that stand there already, or in the target's test.
         transductive: let adaptation see the test documents, without labels, beside the unlabelled ones, as where the
             documents to be labelled are at hand when training begins.
-        further_text: corpora of other domains by name, whose splits ``train`` and ``unlabelled``, without labels, join
-            the source's unlabelled documents.
+        further_text: corpora of other domains by name, whose documents in all splits, without labels, join the
+            source's unlabelled ones.
         seed: of the drawing.
 
     Returns:

@@ -90,24 +90,18 @@ def source_roles(corpus: Dataset | Mapping[str, Dataset], *, where: str) -> tupl
 
 
 def text_rows(corpus: Dataset | Mapping[str, Dataset], *, where: str) -> DocumentRows:
-    """The rows of the splits ``train`` and ``unlabelled``, all of them without labels.
+    """The rows of all splits, none with a label.
 
     Args:
         corpus: a text corpus, or its splits by name.
         where: its name, for messages.
 
     Raises:
-        InputError: it has none.
+        InputError: it is empty.
     """
-    splits = _splits(corpus, where=where)
-    parts = [splits[name] for name in ("train", "unlabelled") if name in splits]
-    if not parts:
-        raise InputError(
-            "the domain has no text to learn from", where=where, expected="a split 'train' or 'unlabelled'",
-            found=", ".join(splits),
-        )  # fmt: skip
-    rows = parts[0].select(np.zeros(len(parts[0]), dtype=bool))
-    for part in parts:
+    first, *others = _splits(corpus, where=where).values()
+    rows = first.select(np.zeros(len(first), dtype=bool)).then(first)
+    for part in others:
         rows = rows.then(part)
     return rows
 
