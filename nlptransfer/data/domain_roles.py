@@ -99,10 +99,10 @@ def text_rows(corpus: Dataset | Mapping[str, Dataset], *, where: str) -> Documen
     Raises:
         InputError: it is empty.
     """
-    first, *others = _splits(corpus, where=where).values()
-    rows = first.select(np.zeros(len(first), dtype=bool)).then(first)
-    for part in others:
-        rows = rows.then(part)
+    parts = list(_splits(corpus, where=where).values())
+    rows = parts[0].select(np.zeros(0, dtype=np.int64))
+    for part in parts:
+        rows = rows.then(part)  # which leaves labels out
     return rows
 
 

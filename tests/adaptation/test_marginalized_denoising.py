@@ -16,6 +16,7 @@ from nlptransfer.adaptation.marginalized_denoising import (
     Moments,
     _collect_moments,
     _mirror_lower,
+    _scale_lower,
     denoising_weights,
 )
 from nlptransfer.data.synthetic_reviews import make_review_domains
@@ -154,6 +155,32 @@ def test_a_system_that_float32_can_not_solve_is_mended_and_said() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not any(MarginalizedDenoising(corruption=0.01).fit(twice).ridge_)
+
+
+def test_what_mends_a_system_is_part_of_its_solution() -> None:
+    rows, corruption = counts(7, 40, 20), 1e-8
+    own = moments(np.concatenate([rows, rows], axis=1))
+    covariance = np.tril(own.covariance).astype(np.float64)
+    covariance += np.tril(covariance, -1).T
+    square = covariance + np.diag(corruption * own.squares.astype(np.float64))
+    with pytest.warns(UserWarning, match="ill-conditioned"):
+        weights, ridge = denoising_weights(own, corruption)
+    square += ridge * np.diag(np.diag(square))
+    np.testing.assert_allclose(weights, np.linalg.solve(square, covariance), atol=5e-3)
+
+
+def test_matrices_wider_than_a_block_are_scaled_and_solved_as_narrow_ones() -> None:
+    rows = counts(15, 900, 600)
+    own = moments(rows)
+    found, _ = denoising_weights(own, 0.5)
+    np.testing.assert_allclose(found, exact_weights(rows, 0.5)[:-1], atol=1e-4)
+    square = np.cov(rows.T).astype(np.float32) + np.eye(600, dtype=np.float32)
+    scale = 1 / np.sqrt(np.diag(square))
+    lower = np.asfortranarray(np.tril(square))
+    norm = _scale_lower(lower, scale)
+    expected = square * np.outer(scale, scale)
+    np.testing.assert_allclose(lower, np.tril(expected), atol=1e-5)
+    assert norm == pytest.approx(np.abs(expected).sum(axis=0).max(), rel=1e-4)
 
 
 def test_features_that_never_occur_stay_out_of_it() -> None:
