@@ -24,6 +24,8 @@ class Batch:
         unseen_vectors: (unseen words, dim) vectors of words that the model's vocabulary lacks: `input_ids` from the
             vocabulary's size on are rows of it; or None.
         values: (batch, time) what each feature of a bag of words weighs, `input_ids` being the features; or None.
+        words: (batch, time) which word of the row each subword is of, -1 on padding and on the tokens that frame the
+            text; `labels` are then (batch, words). None where tokens are words.
     """
 
     input_ids: torch.Tensor
@@ -34,6 +36,7 @@ class Batch:
     character_rows: torch.Tensor | None = None
     unseen_vectors: torch.Tensor | None = None
     values: torch.Tensor | None = None
+    words: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""

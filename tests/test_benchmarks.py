@@ -78,3 +78,14 @@ def test_denoising_benchmark_compares_with_the_formulas_and_with_a_trained_autoe
     for side in ("msda", "numpy", "sda", "msda parts", "msda stream"):
         assert re.search(rf"^\| {side} \| [\d,]+ x [\d,]+ \|", result.stdout, re.MULTILINE)
     assert "times as fast as the formulas in numpy" in result.stdout
+
+
+@pytest.mark.slow
+def test_encoder_benchmark_rates_features_against_sentence_transformers() -> None:
+    pytest.importorskip("sentence_transformers")
+    result = run_benchmark("encoder_features.py", "--small", "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    for side in ("nlptransfer, fp32", "nlptransfer, bf16", "sentence-transformers, encode"):
+        assert re.search(rf"^\| {side} \| [\d,.]+ \(.*\) \| \d+\.\d\d ", result.stdout, re.MULTILINE)
+    assert "nlptransfer, fp32 1.000000" in result.stdout, "the same features"
+    assert re.search(r"^\| second, over kept features \| .* 200: (?:reached|missed) \|$", result.stdout, re.MULTILINE)

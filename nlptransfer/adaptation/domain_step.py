@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from nlptransfer.training.random_streams import own_random_stream
 from nlptransfer.types import Batch, DomainBatch, ModelOutput
 
 AlignmentLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -106,6 +106,12 @@ class NetworkWithParts(nn.Module):
         self.network = network
         self.part = part
 
+    @property
+    def encoder(self) -> nn.Module:
+        """The network's, where it has one."""
+        encoder: nn.Module = self.network.encoder  # type: ignore[assignment]
+        return encoder
+
     def forward(self, batch: Batch) -> ModelOutput:
         """What the network gives."""
         output: ModelOutput = self.network(batch)
@@ -115,17 +121,6 @@ class NetworkWithParts(nn.Module):
         """The network's loss."""
         loss: torch.Tensor = self.network.loss(output, batch)  # type: ignore[operator]
         return loss
-
-
-@contextmanager
-def own_random_stream(device: torch.device) -> Iterator[None]:
-    """Within it torch draws other numbers than after it; after it, those that would have come without it."""
-    devices = [device.index or 0] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        # Without a new seed the source's next batch would draw the very numbers that the target's batch drew. It is
-        # drawn where dropout draws, since elsewhere the stream stands still from batch to batch.
-        torch.manual_seed(int(torch.randint(2**62, (), device=device)))
-        yield
 
 
 def check_weight(adaptation_weight: float) -> None:

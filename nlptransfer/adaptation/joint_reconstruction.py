@@ -11,9 +11,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from nlptransfer.adaptation.domain_step import DomainStep, own_random_stream
+from nlptransfer.adaptation.domain_step import DomainStep
 from nlptransfer.models.noise import corrupt_batch
 from nlptransfer.models.sampled_reconstruction import sampled_reconstruction_loss
+from nlptransfer.training.random_streams import own_random_stream
 from nlptransfer.training.schedules import linear
 from nlptransfer.types import Batch, DomainBatch
 

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from nlptransfer.errors import InputError
+from nlptransfer.step_chains import Number, parse_chain, shortest_number
 
 Kind = Literal["representation", "transform", "weighting", "classifier", "network"]
 
-_RANGES: dict[str, Callable[[float], bool]] = {
-    "a number from 0 on": lambda value: value >= 0,
-    "a number above 0": lambda value: value > 0,
-    "a number above 0 and at most 1": lambda value: 0 < value <= 1,
-    "a whole number from 1 on": lambda value: value >= 1 and value == int(value),
-}
-"""What a step's number may be, each as it is said to the user."""
 _WHOLE = "a whole number from 1 on"
 _SHARE = "a number above 0 and at most 1"
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ON_WORDS = ("idf", "scl", "pivot_tasks")
 _WITHOUT_WEIGHTS = ("tradaboost", "few_only", "label_shift")
 
@@ -85,6 +74,12 @@ STEPS = {
 }
 """Every step by name. A new method is one file and one line here, and one where its kind is built
 (`representations.py`, `array_systems.py`, `network_systems.py`)."""
+
+
+_NUMBERS = {
+    name: None if step.setting is None or step.default is None else Number(step.setting, step.default, step.allowed)
+    for name, step in STEPS.items()
+}
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,7 @@ class Method:
 
     def described(self) -> str:
         """Every step, with its number where it is not left to the default: `parse_method` reads the same steps."""
-        return "+".join(step if value is None else f"{step}:{_number(value)}" for step, value in self.steps)
+        return "+".join(step if value is None else f"{step}:{shortest_number(value)}" for step, value in self.steps)
 
 
 def setting_of(step: str, value: float | None) -> float:
@@ -185,12 +180,8 @@ def parse_method(name: str) -> Method:
         >>> parse_method("idf+dann:0.3").steps
         (('idf', None), ('dann', 0.3))
     """
-    parts = ["".join(part.split()) for part in re.split(r"\+(?!\d)", name)]  # a plus before a digit is that of 1e+3
-    steps = [_parse_step(part, name) for part in parts]
+    written, steps = parse_chain(name, _NUMBERS, noun="method")
     names = [step for step, _ in steps]
-    twice = next((step for step in names if names.count(step) > 1), None)
-    if twice:
-        raise InputError(f"'{twice}' stands twice in a method's name", found=name, remedy="Write it once.")
     heads = [step for step in names if STEPS[step].kind in ("classifier", "network")]
     if len(heads) > 1 or (heads and names[-1] != heads[0]):
         raise InputError(
@@ -201,31 +192,7 @@ def parse_method(name: str) -> Method:
     if not heads:
         steps.append(("linear", None))
     _check_combination(name, names, heads[0] if heads else "linear")
-    return Method("+".join(parts), tuple(steps))
-
-
-def _parse_step(part: str, name: str) -> tuple[str, float | None]:
-    step, colon, number = part.partition(":")
-    if step not in STEPS:
-        close = difflib.get_close_matches(step.lower(), STEPS, n=1)
-        raise InputError(
-            f"there is no method '{step}'" + (f" (in '{name}')" if step != name else ""),
-            expected=f"one of {', '.join(STEPS)}, or several joined by +",
-            remedy=f"Did you mean {close[0]}?" if close else None,
-        )
-    if not colon:
-        return step, None
-    setting, allowed = STEPS[step].setting, STEPS[step].allowed
-    if setting is None:
-        raise InputError(f"'{step}' has no number to set", found=part, remedy=f"Write {step}.")
-    value = float(number) + 0.0 if _NUMBER.fullmatch(number) else math.nan  # with + 0.0, -0 is 0
-    if not math.isfinite(value) or not _RANGES[allowed](value):
-        raise InputError(
-            f"the {setting} of '{step}' can't be '{number}'",
-            expected=f"{allowed}, such as {step}:{_number(setting_of(step, None))}",
-            found=part,
-        )
-    return step, value
+    return Method(written, tuple(steps))
 
 
 def _check_combination(name: str, names: list[str], head: str) -> None:
@@ -269,8 +236,3 @@ def _check_combination(name: str, names: list[str], head: str) -> None:
             found=name,
             remedy=f"Write {'+'.join(step for step in transforms if step != 'easyadapt_pp')}+easyadapt_pp.",
         )
-
-
-def _number(value: float) -> str:
-    """The shortest number that is read as the same one, without a plus sign, which would part two steps."""
-    return repr(value).removesuffix(".0").replace("e+", "e")

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nlptransfer.adaptation.domain_step import DomainStep, check_weight, own_random_stream
+from nlptransfer.adaptation.domain_step import DomainStep, check_weight
 from nlptransfer.data.vocabulary import UNKNOWN
+from nlptransfer.training.random_streams import own_random_stream
 from nlptransfer.types import Batch, DomainBatch
 
 

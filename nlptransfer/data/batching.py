@@ -149,6 +149,31 @@ def make_windows(starts: np.ndarray, *, max_length: int, context: int) -> list[W
     return windows
 
 
+def length_groups(lengths: np.ndarray, *, batch_size: int, seed: int | None, epoch: int) -> list[np.ndarray]:
+    """Group items of about the same length.
+
+    Args:
+        lengths: (N,) of the items.
+        batch_size: items per group.
+        seed: shuffles, together with the epoch; None keeps the items sorted by length, as for prediction.
+        epoch: from 0.
+
+    Returns:
+        The numbers of each group's items. Each item is in one group.
+    """
+    if seed is None:
+        order = np.argsort(lengths, kind="stable")
+        return [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+    random = np.random.default_rng((seed, epoch))
+    # A little noise on the length lets items of near lengths meet in other batches each epoch, at the price of a per
+    # cent or two of padding. Large batches mix enough by themselves.
+    noise = 0.03 * min(1.0, 32 / batch_size)
+    order = np.argsort(lengths * random.uniform(1 - noise, 1 + noise, len(lengths)), kind="stable")
+    groups = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+    random.shuffle(groups)
+    return groups
+
+
 class Batches:
     """Batches of windows of about the same length; a sequence that can be gone through again and again.
 
@@ -194,18 +219,7 @@ class Batches:
 
     def set_epoch(self, epoch: int) -> None:
         """Group and order the windows for `epoch`."""
-        if self.seed is None:
-            order = np.argsort(self._lengths, kind="stable")
-            self._groups = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
-        else:
-            random = np.random.default_rng((self.seed, epoch))
-            # A little noise on the length lets sentences of near lengths meet in other batches each epoch, at the
-            # price of a per cent or two of padding. Large batches mix enough by themselves.
-            noise = 0.03 * min(1.0, 32 / self.batch_size)
-            order = np.argsort(self._lengths * random.uniform(1 - noise, 1 + noise, len(self._lengths)), kind="stable")
-            cuts = np.arange(0, len(order), self.batch_size)
-            self._groups = [order[at : at + self.batch_size] for at in cuts]
-            random.shuffle(self._groups)
+        self._groups = length_groups(self._lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
 
     @property
     def padding(self) -> float:

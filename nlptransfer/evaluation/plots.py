@@ -254,13 +254,21 @@ def plot_gain_heat_map(verdicts: Sequence[Verdict]) -> Figure:
     return figure
 
 
-def plot_label_curve(scores: Sequence[Score], *, levels: Sequence[str] = ()) -> Figure:
-    """What a few labels of the target are worth: each method's accuracy by the number of labels it had, with intervals.
+def plot_label_curve(
+    scores: Sequence[Score],
+    *,
+    levels: Sequence[str] = (),
+    axis: str = "labelled target documents",
+    crossings: Mapping[str, float] | None = None,
+) -> Figure:
+    """What a few labels are worth: each method's accuracy by the number of labels it had, with intervals.
 
     Args:
         scores: means over the seeds, by one metric on one split and pair. A system called ``method@50`` is the method
             with 50 labels; others are left out, but for `levels`.
         levels: systems that have no such number, drawn as horizontal lines: what is to be had without, and at best.
+        axis: what the numbers count.
+        crossings: where one curve overtakes another, by what to call it.
 
     Returns:
         The figure.
@@ -288,11 +296,13 @@ def plot_label_curve(scores: Sequence[Score], *, levels: Sequence[str] = ()) -> 
     shown = [score for name in levels for score in scores if score.system == name]
     for score, style in zip(shown, ("--", ":", "-.", (0, (1, 3))), strict=False):
         axes.axhline(score.value * 100, color="#333333", linewidth=1, linestyle=style, label=_literal(score.system))
+    for name, crossing in (crossings or {}).items():
+        axes.axvline(crossing, color="#999999", linewidth=1, linestyle=(0, (2, 3)), label=_literal(name))
     ticks = sorted({number for own in curves.values() for number in own})
     axes.set_xscale("log")
     axes.set_xticks(ticks, [str(number) for number in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("labelled target documents")
+    axes.set_xlabel(axis)
     metric = next(iter(next(iter(curves.values())).values())).metric
     axes.set_ylabel(f"{METRIC_NAMES.get(metric, metric)}, %")
     _quiet(axes)

@@ -1,4 +1,4 @@
-"""Accuracy against a method's settings, with the one that was chosen without target labels."""
+"""Accuracy against a method's settings, with the one chosen without target labels; and against its cost."""
 
 from __future__ import annotations
 
@@ -49,4 +49,40 @@ def plot_setting_curve(
     axes.set(xlabel=along, ylabel=value)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
+    return figure
+
+
+def plot_cost(rows: Sequence[Mapping[str, Any]], *, cost: str, value: str, name: str) -> Figure:
+    """A named point for each system: what it cost, and what it reached.
+
+    Args:
+        rows: a system each, with the keys named below.
+        cost: key of the cost, above 0; drawn on a logarithmic axis.
+        value: key of the score; a row without it is left out.
+        name: key of the system's name.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: no row has a score.
+
+    Example:
+        >>> points = [{"system": "full", "seconds": 95.0, "test, %": 88.1}]
+        >>> plot_cost(points, cost="seconds", value="test, %", name="system")
+    """
+    from matplotlib.figure import Figure
+
+    shown = [row for row in rows if row.get(value) is not None]
+    if not shown:
+        raise ValueError("there are no points to draw")
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    for row in shown:
+        axes.plot(row[cost], row[value], "o")
+        axes.annotate(row[name], (row[cost], row[value]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.margins(x=0.25, y=0.1)
+    axes.set(xlabel=cost, ylabel=value)
+    axes.grid(alpha=0.3)
     return figure

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,17 @@ from nlptransfer.errors import InputError
 from nlptransfer.files import write_folder_whole, write_json, write_text
 
 CONFIG = "config.json"
+OWN_CONFIG = "nlptransfer.json"
+"""Ours, in a folder whose config.json is of `transformers`, which loads the folder too."""
 CARD = "README.md"
 MODEL_TYPES = {
     "bag_of_words_network": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
     "linear_text_classifier": ("nlptransfer.models.linear", "LinearTextClassifier"),
     "recurrent_classifier": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
+    "transformer_classifier": ("nlptransfer.models.transformer_text_classifier", "TransformerTextClassifier"),
+    "transformer_tagger": ("nlptransfer.models.transformer_word_tagger", "TransformerWordTagger"),
     "recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger"),
+    "tree_text_classifier": ("nlptransfer.models.tree_ensemble", "TreeTextClassifier"),
 }
 """What `load` can load: the model type in config.json -> module and class, which has `from_pretrained`."""
 
@@ -49,14 +54,14 @@ def load(folder: str | Path) -> Any:
         >>> nlptransfer.load("runs/pos_tagging/model").predict([["The", "bank", "raised", "rates"]])
     """
     folder = Path(folder)
-    if not (folder / CONFIG).exists() and (folder / "model" / CONFIG).exists():
+    if not _config_file(folder).exists() and _config_file(folder / "model").exists():
         folder = folder / "model"
     config = read_config(folder)
     module, name = MODEL_TYPES.get(config["model_type"], (None, None))
     if module is None or name is None:
         raise InputError(
             "this model type is not known to this version",
-            where=folder / CONFIG,
+            where=_config_file(folder),
             expected=" or ".join(MODEL_TYPES),
             found=repr(config["model_type"]),
             remedy=f"Load it with the nlptransfer that wrote it: {config.get('version', 'version not stated')}.",
@@ -72,6 +77,7 @@ def write_model_folder(
     tensors: dict[str, dict[str, torch.Tensor]],
     documents: dict[str, Any],
     card: str,
+    write_others: Callable[[Path], object] | None = None,
 ) -> None:
     """Write a model folder, whole or not at all.
 
@@ -82,8 +88,11 @@ def write_model_folder(
         tensors: name of a safetensors file, without its ending -> its tensors.
         documents: name of a JSON file, without its ending -> its content.
         card: the text of the model card.
+        write_others: called with the folder to write files of another library there, its own config.json among them.
     """
     with write_folder_whole(folder) as temporary:
+        if write_others is not None:
+            write_others(temporary)
         for name, named_tensors in tensors.items():
             write_tensors(_safetensors(temporary, name), named_tensors)
         for name, content in documents.items():
@@ -91,11 +100,12 @@ def write_model_folder(
         write_text(temporary / CARD, card)
         digests = {path.name: _digest(path) for path in sorted(temporary.iterdir()) if path.name != CARD}
         whole = {"model_type": model_type, "version": nlptransfer.__version__, **config, "files": digests}
-        write_json(temporary / CONFIG, {**whole, "digest": _config_digest(whole)})
+        name = CONFIG if write_others is None else OWN_CONFIG
+        write_json(temporary / name, {**whole, "digest": _config_digest(whole)})
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """Read config.json and check that each file it names is there, unaltered.
+    """Read a model folder's configuration, and check that each file it names is there, unaltered.
 
     Raises:
         InputError: a file is missing, altered or unreadable; it says which.
@@ -104,7 +114,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     remedy = "Copy the model folder again from where it was written, or train the model again."
     if not folder.is_dir():
         raise InputError("there is no such model folder", where=folder, remedy="Check the path given to --model.")
-    if not (folder / CONFIG).exists():
+    file = _config_file(folder)
+    if not file.exists():
         raise InputError(
             f"the folder has no {CONFIG}, so it is not a model folder",
             where=folder,
@@ -113,18 +124,16 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             remedy=remedy,
         )
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         files = dict(config["files"])
         stated, own = config["digest"], _config_digest(config)
         _ = config["model_type"]
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"this is not JSON ({error.msg})", where=folder / CONFIG, line=error.lineno, remedy=remedy
-        ) from error
+        raise InputError(f"this is not JSON ({error.msg})", where=file, line=error.lineno, remedy=remedy) from error
     except (UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             "this is not the configuration of a model",
-            where=folder / CONFIG,
+            where=file,
             expected='the keys "model_type", "files" and "digest"',
             found=f"{type(error).__name__}: {error}",
             remedy=remedy,
@@ -132,7 +141,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if own != stated:
         raise InputError(
             "the file was altered after it was written",
-            where=folder / CONFIG,
+            where=file,
             expected=f"content with digest {stated}",
             found=f"digest {own}",
             remedy=remedy,
@@ -180,6 +189,11 @@ def read_tensors(folder: str | Path, name: str) -> dict[str, torch.Tensor]:
 def read_document(folder: str | Path, name: str) -> Any:
     """The content of a JSON file of a model folder."""
     return json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _config_file(folder: Path) -> Path:
+    """Where our configuration of a model is, or would be."""
+    return folder / (OWN_CONFIG if (folder / OWN_CONFIG).exists() else CONFIG)
 
 
 def _safetensors(folder: Path, name: str) -> Path:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nlptransfer.adaptation.method_names import STEPS, parse_method
 from nlptransfer.errors import InputError
-from nlptransfer.recipes.domain_cells import num_processes, read_cells, sign_pair, train_pairs
+from nlptransfer.recipes.domain_cells import read_cells, sign_pair, train_pairs
 from nlptransfer.recipes.domain_report import describe_choice, keep_models, make_figures, make_tables
 from nlptransfer.recipes.domain_systems import REFERENCE, SOURCE_ONLY, System, list_systems, load_pair, seeds_of
+from nlptransfer.recipes.processes import num_processes
 from nlptransfer.recipes.running import run_recipe
 from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
 
@@ -476,7 +477,8 @@ def print_plan(
         )
     cells = sum(len(seeds_of(system, settings)) for system in systems) * len(loaded)
     print(f"Systems: {', '.join(system.name for system in systems)}")
-    print(f"{cells} cells, {num_processes(settings, len(loaded))} pairs at once. Nothing was trained.")
+    processes = num_processes(settings.processes, len(loaded), device=settings.device)
+    print(f"{cells} cells, {processes} pairs at once. Nothing was trained.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

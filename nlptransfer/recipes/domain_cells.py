@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +22,7 @@ from nlptransfer.recipes.domain_systems import (
     seeds_of,
     train_cell,
 )
+from nlptransfer.recipes.processes import num_processes, run_jobs, tell
 
 if TYPE_CHECKING:
     from nlptransfer.data.domain_pairs import DomainPair
@@ -43,67 +36,13 @@ if TYPE_CHECKING:
 FAILED = "failed.json"
 
 
-def num_processes(settings: Settings, num_pairs: int) -> int:
-    """As many as there are cores and pairs, unless told otherwise; a GPU is not shared."""
-    if settings.processes:
-        return min(settings.processes, num_pairs)
-    if settings.device not in ("auto", "cpu"):
-        return 1
-    import torch
-
-    return 1 if settings.device == "auto" and torch.cuda.is_available() else min(os.cpu_count() or 1, num_pairs)
-
-
 def train_pairs(settings: Settings, names: Mapping[str, tuple[str, str]]) -> None:
     """Train every pair, several at once where that was asked for."""
-    processes = num_processes(settings, len(names))
-    if processes == 1:
-        for name, (source, target) in names.items():
-            train_pair(settings, source, target, name, tell=_tell)
-        return
-    # Fresh processes: a forked one would inherit the threads of torch half-way through.
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin_process) as pool:
-        waiting = [pool.submit(train_pair, settings, *ends, name, _tell) for name, ends in names.items()]
-        try:
-            for done in as_completed(waiting):
-                done.result()
-        except BrokenProcessPool as error:
-            raise InputError(
-                "a process that trained a pair was ended from outside, perhaps for want of memory",
-                remedy="What was finished is kept: go on with --resume --processes 1.",
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # after an error the other pairs need not begin
+    processes = num_processes(settings.processes, len(names), device=settings.device)
+    run_jobs(train_pair, [(settings, *ends, name, tell) for name, ends in names.items()], processes=processes)
 
 
-def begin_process() -> None:
-    """Make of a fresh process one of several: one thread, no bars or tracebacks among the others' lines."""
-    import scipy.linalg  # noqa: F401  threadpoolctl limits what is loaded
-    import sklearn.linear_model  # noqa: F401
-    import threadpoolctl
-    import torch
-
-    # Several processes on all cores are faster than several that fight for all of them.
-    torch.set_num_threads(1)
-    threadpoolctl.threadpool_limits(1)
-    sys.stderr = io.StringIO()  # errors come back to the first process
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Else a killed run would train on, and write where the resumed one does."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _tell(line: str) -> None:
-    print(line, flush=True)
-
-
-def train_pair(settings: Settings, source: str, target: str, name: str, tell: Callable[[str], Any] = print) -> None:
+def train_pair(settings: Settings, source: str, target: str, name: str, say: Callable[[str], Any]) -> None:
     """Train every system of one pair and keep each as a cell; cells that are there are left as they are.
 
     Target test labels are not opened here, but for the reference where it has no other labels to learn from. A method
@@ -114,7 +53,7 @@ def train_pair(settings: Settings, source: str, target: str, name: str, tell: Ca
         source: the source's name.
         target: the target's name.
         name: the pair's.
-        tell: called with a line after each cell.
+        say: called with a line after each cell.
 
     Raises:
         InputError: no features can be made, or source-only can't be trained, so that nothing could be compared.
@@ -152,15 +91,15 @@ def train_pair(settings: Settings, source: str, target: str, name: str, tell: Ca
             if system.name in SOURCE_ONLY.values():
                 raise InputError(str(error).rstrip("."), where=f"{name}, {system.name}, seed {seed}") from error
             write_json(folder / FAILED, str(error))
-            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}) could not be trained: {error}")
+            say(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}) could not be trained: {error}")
             continue
         if "chosen" in cell.facts:
             chosen.setdefault(system.name, parse_method(cell.facts["chosen"]))
         if not done:
-            tell(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}), {cell.seconds:.1f} s")
+            say(f"{name}: {system.name}, seed {seed} ({number} of {len(cells)}), {cell.seconds:.1f} s")
     if settings.curve_corruptions and not (diagnosis.parent / CURVE).exists():
         trace_curve(settings, data, diagnosis.parent / CURVE)
-        tell(f"{name}: the curve of msda over corruption and layers")
+        say(f"{name}: the curve of msda over corruption and layers")
     if not diagnosis.exists():
         diagnose(data, diagnosis, settings, cells)
 

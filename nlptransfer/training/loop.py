@@ -49,6 +49,7 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     accelerator: Accelerator | None = None,
+    before_epoch: Callable[[int], None] | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     description: str = "training",
 ) -> list[dict[str, Any]]:
@@ -72,6 +73,7 @@ def train(
         checkpoint: file that holds the state after each epoch; None writes none.
         resume: continue from `checkpoint` where there is one.
         accelerator: device, precision and processes; ``Accelerator()`` by default.
+        before_epoch: called with the number of each epoch, from 0, before it begins: to freeze and thaw parameters.
         on_epoch: called with each epoch's history row, also with those that were read back from a checkpoint.
         description: of the progress bar.
 
@@ -131,6 +133,8 @@ def train(
             started = time.perf_counter()
             batches.set_epoch(epoch)
             model.train()
+            if before_epoch is not None:
+                before_epoch(epoch)
             sums: dict[str, torch.Tensor] = {}
             with _own_randomness(accelerator, seed, epoch):
                 for number, batch in enumerate(batches):

@@ -43,3 +43,24 @@ def cosine(progress: float, *, warmup: float = 0.0) -> float:
     if progress < warmup:
         return progress / warmup
     return (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup))) / 2.0
+
+
+def slanted_triangular(progress: float, *, cut: float = 0.1, ratio: float = 32.0) -> float:
+    r"""Steeply up to 1 over the share `cut` of the run, then slowly down, never below 1 / `ratio`.
+
+    .. math:: f(p) = \frac{1 + q (r - 1)}{r}, \qquad q = p / c \text{ for } p < c, \quad
+        1 - \frac{p - c}{c (1 / c - 1)} \text{ after}
+
+    Args:
+        progress: p, the share of the run that is done, 0 to 1.
+        cut: c, above 0 and below 1.
+        ratio: r, how much smaller than the highest rate the lowest is.
+
+    Returns:
+        The factor on the learning rate, 1 / r to 1.
+
+    Reference:
+        Howard & Ruder 2018, equation 3, https://aclanthology.org/P18-1031.
+    """
+    share = progress / cut if progress < cut else 1.0 - (progress - cut) / (cut * (1.0 / cut - 1.0))
+    return (1.0 + share * (ratio - 1.0)) / ratio

@@ -21,7 +21,6 @@ from nlptransfer.adaptation.domain_step import (
     NetworkWithParts,
     adversarial_ramp,
     make_domain_step,
-    own_random_stream,
 )
 from nlptransfer.adaptation.l2_sp import make_l2_sp_step
 from nlptransfer.adaptation.mmd import mmd_loss
@@ -29,6 +28,7 @@ from nlptransfer.adaptation.pivot_tasks import PivotTasks, make_pivot_step
 from nlptransfer.data.feature_batches import DocumentBatches, DomainBatches, FeatureBatches, ItemBatches
 from nlptransfer.models.classifier import BagOfWordsNetwork, RecurrentClassifier
 from nlptransfer.training.loop import train
+from nlptransfer.training.random_streams import own_random_stream
 from nlptransfer.training.seeding import seeded
 
 Network = BagOfWordsNetwork | RecurrentClassifier

@@ -69,6 +69,101 @@ def test_features_equal_the_encoder_on_one_text_at_a_time(tiny: Path, pooling: A
     assert features.encode([]).shape == (0, 8)
 
 
+def hidden_states(folder: Path, ids: list[int]) -> np.ndarray:
+    """(layers + 1, time, H) of one text, by transformers alone."""
+    from transformers import AutoModel
+
+    with torch.no_grad():
+        output = AutoModel.from_pretrained(folder).eval()(torch.tensor([ids]), output_hidden_states=True)
+    return np.stack([state[0].numpy() for state in output.hidden_states])
+
+
+def token_ids(folder: Path, text: str) -> list[int]:
+    from transformers import AutoTokenizer
+
+    return list(AutoTokenizer.from_pretrained(folder)(text)["input_ids"])
+
+
+@pytest.mark.parametrize("layers", [(0,), (1,), (-1,), (1, 2), (-3, -1), (0, 1, 2)])
+def test_several_layers_are_averaged(tiny: Path, layers: tuple[int, ...]) -> None:
+    found = EncoderFeatures(tiny, layers=layers, max_length=16).encode(TEXTS)
+    for text, row in zip(TEXTS, found, strict=True):
+        states = hidden_states(tiny, token_ids(tiny, text))
+        np.testing.assert_allclose(row, states[list(layers)].mean(axis=(0, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [(3,), (-4,), (), (2, -1), (1, 1)])
+def test_layers_that_are_not_there_or_there_twice_are_refused(tiny: Path, layers: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"not layers of the encoder.*0 \(the embeddings\) to 2"):
+        EncoderFeatures(tiny, layers=layers, max_length=16)
+
+
+def test_head_and_tail_are_read_as_one_document(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
+    features = EncoderFeatures(tiny, truncation="head_tail", max_length=8)
+    found = features.encode(TEXTS)
+    ids = token_ids(tiny, TEXTS[2])
+    kept = [*ids[:3], *ids[-5:]]  # [CLS], 2 of 6 tokens, and the last 4 with [SEP]
+    np.testing.assert_allclose(found[2], hidden_states(tiny, kept)[-1].mean(axis=0), atol=1e-5)
+    assert features.num_truncated(TEXTS) == 1
+    assert "1 of 6 documents lack their middle, being cut to 8 tokens" in caplog.text
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_windows_pool_over_every_token_of_a_document_once(tiny: Path, pooling: Any) -> None:
+    features = EncoderFeatures(tiny, truncation="windows", pooling=pooling, max_length=6, batch_size=2)
+    found = features.encode(TEXTS)
+    assert features.num_truncated(TEXTS) == 0
+    first, *own, last = token_ids(tiny, TEXTS[2])
+    assert len(own) == 13
+    # Room for 4 tokens, of which the last is the next window's first: it counts there.
+    starts = [0, 3, 6, 9]
+    states = [hidden_states(tiny, [first, *own[at : at + 4], last])[-1] for at in starts]
+    tokens = np.concatenate([states[0][:4], states[1][1:4], states[2][1:4], states[3][1:]])
+    assert len(tokens) == len(own) + 2
+    expected = {
+        "mean": tokens.mean(axis=0),
+        "max": tokens.max(axis=0),
+        "cls": np.mean([state[0] for state in states], axis=0),
+    }[pooling]
+    np.testing.assert_allclose(found[2], expected, atol=1e-5)
+    for at in (0, 1, 3, 4, 5):
+        np.testing.assert_allclose(found[at], slowly(tiny, TEXTS[at], pooling, 6), atol=1e-5)
+
+
+def test_bf16_is_what_autocast_makes_of_the_encoder(tiny: Path) -> None:
+    from transformers import AutoModel
+
+    found = EncoderFeatures(tiny, precision="bf16", max_length=16).encode(TEXTS)
+    exact = EncoderFeatures(tiny, max_length=16).encode(TEXTS)
+    assert found.dtype == np.float32 and (found != exact).any()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        encoder = AutoModel.from_pretrained(tiny).eval()
+        states = encoder(torch.tensor([token_ids(tiny, TEXTS[0])])).last_hidden_state[0].float()
+    np.testing.assert_allclose(found[0], states.mean(dim=0).numpy(), atol=1e-6)
+    np.testing.assert_allclose(found, exact, atol=0.1)
+    with pytest.raises(InputError, match="fp32 or bf16; found 'fp8'"):
+        EncoderFeatures(tiny, precision="fp8", max_length=6)  # type: ignore[arg-type]
+
+
+def test_batches_hold_no_more_positions_than_they_may(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+    features = EncoderFeatures(tiny, max_length=10, batch_size=3, cache=False)
+    whole = features.encode(TEXTS)
+    compute = features._frozen.hidden_states
+    monkeypatch.setattr(
+        features._frozen,
+        "hidden_states",
+        lambda input_ids, mask: (shapes.append(tuple(mask.shape)), compute(input_ids, mask))[1],
+    )
+    features.encode(TEXTS)
+    assert sum(rows for rows, _ in shapes) == len(TEXTS)
+    assert all(rows * time <= 30 for rows, time in shapes) and shapes[0] == (3, 10)
+    monkeypatch.setattr("nlptransfer.embeddings.frozen_encoder._CPU_POSITIONS", 5)
+    shapes.clear()
+    np.testing.assert_allclose(features.encode(TEXTS), whole, atol=1e-6)
+    assert all(rows * time <= 5 or rows == 1 for rows, time in shapes)
+
+
 def test_cut_documents_are_reported(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
     EncoderFeatures(tiny, max_length=6).encode(TEXTS)
     assert "1 of 6 documents were cut after 6 tokens" in caplog.text
@@ -83,6 +178,9 @@ def test_a_second_run_does_not_load_the_encoder(tiny: Path, monkeypatch: pytest.
     others = [
         EncoderFeatures(tiny, max_length=7).encode(TEXTS),
         EncoderFeatures(tiny, max_length=6, pooling="cls").encode(TEXTS),
+        EncoderFeatures(tiny, max_length=6, layers=(0, 1)).encode(TEXTS),
+        EncoderFeatures(tiny, max_length=6, truncation="windows").encode(TEXTS),
+        EncoderFeatures(tiny, max_length=6, precision="bf16").encode(TEXTS),
         EncoderFeatures(tiny, max_length=6).encode(TEXTS[::-1]),
         EncoderFeatures(tiny, max_length=6, cache=False).encode(TEXTS),
     ]
@@ -139,6 +237,18 @@ def test_a_saved_model_finds_its_encoder_again_or_says_what_to_do(
     (tiny / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 0.1}))
     with pytest.raises(InputError, match=r"tiny: the encoder is not the one that the model was trained with"):
         nlptransfer.load(tmp_path / "model")
+
+
+def test_models_saved_before_there_were_layers_and_truncation_still_load(tiny: Path) -> None:
+    features = EncoderFeatures(tiny, max_length=6)
+    config, tensors, documents = features.to_saved()
+    for name in ("layers", "truncation", "precision"):
+        del config[name]
+    loaded = EncoderFeatures.from_saved(config, tensors, documents)
+    np.testing.assert_array_equal(loaded.encode(TEXTS), features.encode(TEXTS))
+    others = EncoderFeatures(tiny, max_length=6, layers=(0, 1), truncation="windows", precision="bf16")
+    loaded = EncoderFeatures.from_saved(*others.to_saved())
+    np.testing.assert_array_equal(loaded.encode(TEXTS), others.encode(TEXTS))
 
 
 def test_what_is_no_encoder_says_so(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

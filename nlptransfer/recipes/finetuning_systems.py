@@ -1,0 +1,701 @@
+"""Every strategy of fine-tuning: how its encoder is made ready, how it is tuned, and what it says of the tests."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlptransfer.errors import InputError
+from nlptransfer.finetuning.strategies import FROZEN, STRATEGY_STEPS, Strategy, parse_strategy
+from nlptransfer.recipes.finetuning_data import Job, Test
+
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+
+    from nlptransfer.experiments import Cell
+    from nlptransfer.recipes.transformer_finetuning import Settings
+
+CHECKPOINT = "checkpoint.pt"
+_PSEUDO_LABEL_RATE = 0.5
+_MIN_WORD_COUNT = 5
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the result: a strategy, and how many training items it has.
+
+    Attributes:
+        name: in scores, files and plots.
+        strategy: how the encoder is used.
+        size: training items; None for all.
+    """
+
+    name: str
+    strategy: Strategy
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A trained system.
+
+    Attributes:
+        model: takes raw texts or lists of words.
+        history: one row per epoch.
+        facts: what it reports of itself.
+        predict: items -> label ids, one per text or a list per sentence.
+    """
+
+    model: Any
+    history: list[dict[str, Any]]
+    facts: dict[str, Any]
+    predict: Callable[[Sequence[Any]], list[Any]]
+
+
+def list_systems(settings: Settings) -> list[System]:
+    """Every system of a run: the baselines first, then the strategies as asked for; for each number of training items.
+
+    What goes on from another strategy's network comes after it.
+    """
+    names = dict.fromkeys([*settings.baselines, *settings.strategies])
+    strategies = sorted((parse_strategy(name) for name in names), key=lambda own: len(own.after))
+    sizes: tuple[int | None, ...] = settings.train_sizes or (None,)
+    return [
+        System(own.name.replace(":", "=") + ("" if size is None else f"@{size}"), own, size)
+        for own in strategies
+        for size in sizes
+    ]
+
+
+def seeds_of(system: System, settings: Settings) -> tuple[int, ...]:
+    """The seeds a system is trained under: all, or the first where every seed would give the same."""
+    # Another seed draws other training items, too.
+    return settings.seeds if system.strategy.is_random or system.size is not None else settings.seeds[:1]
+
+
+def train_cell(
+    settings: Settings,
+    job: Job,
+    system: System,
+    seed: int,
+    tests: Sequence[Test],
+    base: Path | None,
+    folder: Path,
+    tell: Callable[[str], Any],
+) -> Cell[Any]:
+    """Train one system under one seed, and let it label the tests, whose own labels it does not see.
+
+    Args:
+        settings: the recipe's.
+        job: what to train on.
+        system: what to train.
+        seed: of all that is random.
+        tests: what to label; one where the strategy reads its unlabelled text.
+        base: folder of the network that the strategy goes on from, where another cell has kept it.
+        folder: the cell's, where the model is kept.
+        tell: called with lines for the screen.
+    """
+    from nlptransfer.evaluation.document_predictions import DocumentPredictions
+    from nlptransfer.evaluation.predictions import Predictions
+    from nlptransfer.experiments import Cell
+    from nlptransfer.training.devices import make_accelerator
+    from nlptransfer.training.memory import PeakMemory
+
+    started = time.perf_counter()
+    own = job if system.size is None else job.with_few(system.size, seed=seed)
+    accelerator = make_accelerator(settings.device, settings.precision)
+    with PeakMemory(str(accelerator.device)) as memory:
+        tuned = tune(settings, own, system.strategy, seed, tests, base, folder, accelerator, tell)
+    facts = {**tuned.facts, "training_seconds": time.perf_counter() - started, "memory_bytes": memory.gained_bytes}
+    tuned.model.save_pretrained(folder / "model")
+    dev = tuned.predict(own.dev)
+    facts["dev_accuracy"] = _share_right(dev, own.dev_labels)
+    predictions: list[Any] = []
+    for test in tests:
+        predicted = tuned.predict(test.items)
+        if job.is_tagging:
+            assert test.gold is not None
+            named = [[job.label_names[tag] for tag in tags] for tags in predicted]
+            predictions.append(Predictions(system.name, test.split, seed, test.items, test.gold, named))
+        else:
+            ids = [str(number) for number in range(len(test.items))]
+            labels = [job.label_names[label] for label in predicted]
+            predictions.append(DocumentPredictions(system.name, test.split, seed, ids, test.gold, labels, test.name))
+    history = [
+        {"source": job.name, "system": system.name, "seed": seed, **({"pair": tests[0].name} if base else {}), **row}
+        for row in tuned.history
+    ]
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return Cell(predictions, history, time.perf_counter() - started, facts)
+
+
+def tune(
+    settings: Settings,
+    job: Job,
+    strategy: Strategy,
+    seed: int,
+    tests: Sequence[Test],
+    base: Path | None,
+    folder: Path,
+    accelerator: Accelerator,
+    tell: Callable[[str], Any],
+) -> Tuned:
+    """Train by a strategy; see `train_cell`."""
+    if strategy.tuning in FROZEN:
+        return _tune_head_only(settings, job, strategy, seed, tests, accelerator)
+    if strategy.after:
+        return _self_train(settings, job, strategy, seed, tests, base, folder, accelerator, tell)
+    return _tune_network(settings, job, strategy, seed, tests, folder, accelerator, tell)
+
+
+def _tune_network(
+    settings: Settings,
+    job: Job,
+    strategy: Strategy,
+    seed: int,
+    tests: Sequence[Test],
+    folder: Path,
+    accelerator: Accelerator,
+    tell: Callable[[str], Any],
+) -> Tuned:
+    from nlptransfer.finetuning.freezing import freeze_below, gradual_unfreezing
+    from nlptransfer.finetuning.layer_groups import layer_groups
+    from nlptransfer.finetuning.learning_rates import discriminative_rates
+    from nlptransfer.finetuning.lora import add_lora, merge_lora
+    from nlptransfer.finetuning.plans import fine_tune, format_plan, make_plan
+    from nlptransfer.training import schedules
+    from nlptransfer.training.seeding import seeded
+
+    place, prepared = prepare_encoder(settings, job, strategy, seed, tests, accelerator, tell)
+    model = make_model(settings, job, place, seed=seed, pretrained=strategy.tuning != "no_pretraining")
+    facts: dict[str, Any] = {**prepared, **_reading(model, job)}
+    for step, number in strategy.before:
+        if step == "reinitialise":
+            from nlptransfer.finetuning.reinitialise import reinitialise_layers
+
+            reinitialise_layers(model.network.encoder, int(number), seed=seed)
+    kind, number = strategy.tuning, strategy.number or 0.0
+    if kind == "lp_ft":
+        facts |= fit_head(settings, model, job, accelerator, seed)
+    if kind == "lora":
+        with seeded(seed):
+            add_lora(model.network.encoder, rank=int(number))
+    batches: Any = make_batches(model, job.train, job.train_labels, batch_size=settings.batch_size, seed=seed)
+    network, step_of, batches = _with_parts(settings, strategy, model, batches, job, tests, place, seed)
+    groups = layer_groups(network)
+    epochs = max(settings.epochs, math.ceil(settings.min_steps / max(len(batches), 1)))
+    rate: float | list[float] = settings.lora_learning_rate if kind == "lora" else settings.learning_rate
+    trained = None
+    if kind in ("discriminative_rates", "ulmfit"):
+        rate = discriminative_rates(len(groups), settings.learning_rate, factor=number)
+    if kind in ("gradual_unfreezing", "ulmfit"):
+        trained = gradual_unfreezing(len(groups), epochs)
+    if kind == "freeze":
+        if int(number) >= len(groups):
+            raise InputError(
+                f"'{strategy.name}' freezes everything",
+                expected=f"at most {len(groups) - 1} groups of {len(groups)}, the embeddings being the first",
+                found=str(int(number)),
+            )
+        trained = freeze_below(len(groups), epochs, num_frozen=int(number))
+    shape = "slanted_triangular" if kind == "ulmfit" else settings.schedule
+    warmup = settings.warmup
+    schedule: Callable[[float], float] = {
+        "constant": schedules.constant,
+        "linear": lambda progress: schedules.linear(progress, warmup=warmup),
+        "cosine": lambda progress: schedules.cosine(progress, warmup=warmup),
+        "slanted_triangular": schedules.slanted_triangular,
+    }[shape]
+    plan = make_plan(groups, epochs=epochs, learning_rate=rate, schedule=schedule, trained=trained)
+    facts["trained_parameters"] = sum(
+        parameter.numel()
+        for group, column in zip(groups, zip(*plan.trained, strict=True), strict=True)
+        for parameter in group.parameters
+        if parameter.requires_grad and any(column)
+    )
+    facts["plan"] = plan.preview()
+    tell(f"{job.name}: {strategy.name}, seed {seed}\n{format_plan(plan)}")
+    history = fine_tune(
+        network,
+        plan,
+        step_of,
+        batches,
+        seed=seed,
+        weight_decay=0.0 if kind == "l2_sp" else settings.weight_decay,
+        evaluate=lambda: _share_right(_predict(model, job.dev, accelerator), job.dev_labels),
+        patience=settings.patience or None,
+        checkpoint=folder / CHECKPOINT,
+        accelerator=accelerator,
+        description=f"{job.name}, {strategy.name}",
+    )
+    if kind == "lora":
+        merge_lora(model.network.encoder)
+    return Tuned(model, history, facts, lambda items: _predict(model, items, accelerator))
+
+
+def _with_parts(
+    settings: Settings,
+    strategy: Strategy,
+    model: Any,
+    batches: Any,
+    job: Job,
+    tests: Sequence[Test],
+    place: Path,
+    seed: int,
+) -> tuple[Any, Any, Any]:
+    """The network with what else is trained, the step, and the batches of one domain or of both."""
+    network, kind, number = model.network, strategy.tuning, strategy.number or 0.0
+    if kind == "l2_sp":
+        from nlptransfer.adaptation.l2_sp import make_l2_sp_step
+
+        start = {name: weight for name, weight in network.state_dict().items() if not name.startswith("head.")}
+        return network, make_l2_sp_step(start, strength_shared=number, strength_new=0.0), batches
+    if not STRATEGY_STEPS[kind].uses_target:
+        return network, _task_step, batches
+    import numpy as np
+    import torch
+
+    from nlptransfer.data.feature_batches import DocumentBatches, DomainBatches
+    from nlptransfer.training.seeding import seeded
+
+    # By a seed of its own: shuffled by the source's, two domains of one size would be shuffled alike.
+    target_seed = int(np.random.default_rng([seed, *b"target"]).integers(2**32))
+    texts = _target_text(tests, strategy)
+    if kind == "udalm":
+        from nlptransfer.finetuning.masked_lm import MaskedLMHead, ModelWithHead, make_udalm_step
+
+        tokenizer = model.tokenizer
+        ids = [row[: settings.max_length] for row in _whole_ids(tokenizer, texts)]
+        target = DocumentBatches(
+            ids, None, batch_size=settings.batch_size, max_length=settings.max_length, seed=target_seed
+        )
+        with seeded(seed):
+            head = MaskedLMHead.from_folder(place, network.encoder)
+        step = make_udalm_step(head, mask_id=tokenizer.mask_token_id, special_ids=tokenizer.all_special_ids)
+        return ModelWithHead(network, head), step, DomainBatches(batches, target)
+    if job.is_tagging:
+        raise InputError(
+            f"'{kind}' aligns one vector per text, and a tagger has one per word",
+            remedy="Leave it out; dapt and udalm adapt taggers.",
+        )
+    from nlptransfer.adaptation.dann import DomainDiscriminator, domain_adversarial_loss
+    from nlptransfer.adaptation.deep_coral import coral_loss
+    from nlptransfer.adaptation.domain_step import NetworkWithParts, make_domain_step
+    from nlptransfer.adaptation.mmd import mmd_loss
+
+    both = DomainBatches(batches, make_batches(model, texts, None, batch_size=settings.batch_size, seed=target_seed))
+    if kind == "dann":
+        with seeded(seed):
+            discriminator = DomainDiscriminator(network.feature_dim, 100)
+
+        def adversarial(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+            return domain_adversarial_loss(first, second, discriminator)
+
+        return NetworkWithParts(network, discriminator), make_domain_step(adversarial, adaptation_weight=number), both
+    return network, make_domain_step(mmd_loss if kind == "mmd" else coral_loss, adaptation_weight=number), both
+
+
+def _tune_head_only(
+    settings: Settings,
+    job: Job,
+    strategy: Strategy,
+    seed: int,
+    tests: Sequence[Test],
+    accelerator: Accelerator,
+) -> Tuned:
+    """A linear head, or trees, on features that are computed once and kept."""
+    place, facts = prepare_encoder(settings, job, strategy, seed, tests, accelerator, lambda line: None)
+    if STRATEGY_STEPS[strategy.tuning].trees:
+        if job.is_tagging:
+            raise InputError(f"'{strategy.name}' is for texts", remedy="Use feature_extraction for tags.")
+        import numpy as np
+
+        from nlptransfer.finetuning.feature_extraction import fit_feature_classifier
+
+        extractor = make_extractor(settings, place, accelerator)
+        fitted = fit_feature_classifier(
+            extractor.transform(job.train),
+            np.asarray(job.train_labels),
+            kind="random_forest" if strategy.tuning == "random_forest" else "gradient_boosting",
+            num_labels=len(job.label_names),
+            seed=seed,
+        )
+        trees = fitted.text_classifier(extractor, job.label_names)
+        names = {name: number for number, name in enumerate(job.label_names)}
+        return Tuned(trees, [], facts, lambda texts: [names[label] for label in trees.predict(list(texts))])
+    model = make_model(settings, job, place, seed=seed)
+    for step, number in strategy.before:
+        if step == "reinitialise":
+            from nlptransfer.finetuning.reinitialise import reinitialise_layers
+
+            reinitialise_layers(model.network.encoder, int(number), seed=seed)
+    facts |= {**_reading(model, job), **fit_head(settings, model, job, accelerator, seed)}
+    facts["trained_parameters"] = sum(parameter.numel() for parameter in model.network.head.parameters())
+    return Tuned(model, [], facts, lambda items: _predict(model, items, accelerator))
+
+
+def _self_train(
+    settings: Settings,
+    job: Job,
+    strategy: Strategy,
+    seed: int,
+    tests: Sequence[Test],
+    base: Path | None,
+    folder: Path,
+    accelerator: Accelerator,
+    tell: Callable[[str], Any],
+) -> Tuned:
+    """Go on from a tuned network on the source together with the target texts that it is surest of, class by class."""
+    import numpy as np
+
+    import nlptransfer
+    from nlptransfer.adaptation.self_training import calibration_temperature, choose_pseudo_labels
+    from nlptransfer.finetuning.layer_groups import layer_groups
+    from nlptransfer.finetuning.plans import fine_tune, format_plan, make_plan
+    from nlptransfer.training import schedules
+
+    if job.is_tagging:
+        raise InputError("self_training is for texts", remedy="Leave it out; dapt and udalm adapt taggers.")
+    texts = _target_text(tests, strategy)
+    history: list[dict[str, Any]] = []
+    if base is not None:
+        model = nlptransfer.load(base)
+        facts: dict[str, Any] = {"goes on from": strategy.without_after.name}
+    else:
+        first = _tune_network(settings, job, strategy.without_after, seed, tests, folder / "first", accelerator, tell)
+        model, history, facts = first.model, first.history, first.facts
+    model.network.to(accelerator.device)
+    ((_, share),) = strategy.after
+    labels = np.asarray(job.train_labels)
+    priors = np.bincount(labels, minlength=len(job.label_names)) / len(labels)
+    temperature = calibration_temperature(_probabilities(model, job.dev, accelerator), np.asarray(job.dev_labels))
+    rows, pseudo, weights = choose_pseudo_labels(
+        _probabilities(model, texts, accelerator).astype(np.float64), share, priors, temperature
+    )
+    batches = make_batches(
+        model,
+        [*job.train, *(texts[row] for row in rows)],
+        [*job.train_labels, *pseudo.tolist()],
+        batch_size=settings.batch_size,
+        seed=seed,
+        weights=np.concatenate([np.ones(len(labels)), weights]),
+    )
+    groups = layer_groups(model.network)
+    plan = make_plan(
+        groups,
+        epochs=settings.self_training_epochs,
+        learning_rate=_PSEUDO_LABEL_RATE * settings.learning_rate,
+        schedule=lambda progress: schedules.linear(progress, warmup=settings.warmup),
+    )
+    tell(f"{tests[0].name}: {strategy.name}, seed {seed}, {len(rows):,} pseudo-labels\n{format_plan(plan)}")
+    history += fine_tune(
+        model.network,
+        plan,
+        _task_step,
+        batches,
+        seed=seed,
+        weight_decay=settings.weight_decay,
+        checkpoint=folder / CHECKPOINT,
+        accelerator=accelerator,
+        description=f"{tests[0].name}, {strategy.name}",
+    )
+    facts |= {
+        "pseudo_labels": len(rows),
+        "temperature": round(float(temperature), 3),
+        "trained_parameters": plan.num_trained,
+        "plan": plan.preview(),
+    }
+    numbered = [{**row, "epoch": number} for number, row in enumerate(history, start=1)]
+    return Tuned(model, numbered, facts, lambda items: _predict(model, items, accelerator))
+
+
+def prepare_encoder(
+    settings: Settings,
+    job: Job,
+    strategy: Strategy,
+    seed: int,
+    tests: Sequence[Test],
+    accelerator: Accelerator,
+    tell: Callable[[str], Any],
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of the encoder that a strategy starts from: as it was named, or adapted to the target's text.
+
+    An adapted encoder is kept beside the cells, for all systems, sources and sizes that start from it.
+    """
+    from nlptransfer.embeddings.find_encoder import find_encoder
+
+    place = find_encoder(str(settings.encoder))
+    steps = [(step, number) for step, number in strategy.before if step in ("extend_vocabulary", "dapt")]
+    if not steps:
+        return place, {}
+    from nlptransfer.files import write_folder_whole
+    from nlptransfer.finetuning.masked_lm import MaskedLMHead, adapt_by_masked_lm
+    from nlptransfer.finetuning.vocabulary_extension import extend_vocabulary, find_split_words
+    from nlptransfer.models.transformer import load_encoder
+    from nlptransfer.models.transformer_text_classifier import load_tokenizer
+    from nlptransfer.training.seeding import seeded
+
+    texts = _target_text(tests, strategy)
+    target = (tests[0].pair.target if tests[0].pair is not None else "target").replace(":", "_").replace("/", "_")
+    name = "+".join(f"{step}={number:g}" for step, number in steps)
+    kept = settings.output_dir / "cells" / "encoders" / f"{target}-{name}-{seed}"
+    if kept.exists():
+        return kept, {"encoder adapted by": name}
+    tokenizer, encoder = load_tokenizer(place), load_encoder(place, attention_dropout=settings.attention_dropout)
+    facts: dict[str, Any] = {"encoder adapted by": name}
+    history: list[dict[str, Any]] = []
+    for step, number in steps:
+        if step == "extend_vocabulary":
+            whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
+            words = find_split_words(tokenizer, whole, num_words=int(number), min_count=_MIN_WORD_COUNT)
+            report = extend_vocabulary(tokenizer, encoder, [word.word for word in words], texts=whole)
+            facts["words added"] = len(words)
+            facts["pieces per word"] = f"{report.pieces_per_word_before:.3f}, then {report.pieces_per_word_after:.3f}"
+            continue
+        with seeded(seed):
+            head = MaskedLMHead.from_folder(place, encoder)
+        history = adapt_by_masked_lm(
+            encoder,
+            head,
+            _whole_ids(tokenizer, texts),
+            mask_id=tokenizer.mask_token_id,
+            special_ids=tokenizer.all_special_ids,
+            epochs=int(number),
+            batch_size=settings.batch_size,
+            learning_rate=settings.masked_lm_learning_rate,
+            max_length=settings.max_length,
+            seed=seed,
+            accelerator=accelerator,
+            description=f"{target}, masked LM",
+        )
+        facts["masked_lm_loss"] = [round(row["loss"], 3) for row in history]
+        tell(f"{target}: {name}, masked-LM loss by epoch {facts['masked_lm_loss']}")
+    with write_folder_whole(kept) as temporary:
+        encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
+        tokenizer.save_pretrained(temporary)
+    return kept, facts
+
+
+def make_model(settings: Settings, job: Job, place: Path, *, seed: int, pretrained: bool = True) -> Any:
+    """The encoder with a fresh head and its tokenizer, before training."""
+    from nlptransfer.models.transformer import (
+        TransformerClassifier,
+        TransformerTagger,
+        load_encoder,
+        load_native_classifier,
+    )
+    from nlptransfer.models.transformer_text_classifier import TransformerTextClassifier, load_tokenizer
+    from nlptransfer.models.transformer_word_tagger import TransformerWordTagger
+    from nlptransfer.training.seeding import seeded
+
+    tokenizer = load_tokenizer(place)
+    layers, number = choose_layers(settings.layers), len(job.label_names)
+    pad_id = tokenizer.pad_token_id or 0
+    loading: dict[str, Any] = {"pretrained": pretrained, "attention_dropout": settings.attention_dropout}
+    with seeded(seed):
+        if job.is_tagging:
+            tagger = TransformerTagger(
+                load_encoder(place, **loading),
+                number,
+                subwords=settings.subwords,
+                layers=layers,
+                dropout=settings.dropout,
+                pad_id=pad_id,
+            )
+            column = {"tag_column": settings.tag_column or "upos"}
+            return TransformerWordTagger(
+                tokenizer, job.label_names, tagger, max_length=settings.max_length, metadata=column
+            )
+        native = settings.pooling == "native"
+        encoder = load_native_classifier(place, number, **loading) if native else load_encoder(place, **loading)
+        network = TransformerClassifier(
+            encoder, number, pooling=settings.pooling, layers=layers, dropout=settings.dropout, pad_id=pad_id
+        )
+    return TransformerTextClassifier(
+        tokenizer, job.label_names, network, max_length=settings.max_length, truncation=settings.truncation
+    )
+
+
+def make_batches(
+    model: Any,
+    items: Sequence[Any],
+    labels: Sequence[Any] | None,
+    *,
+    batch_size: int,
+    seed: int,
+    weights: np.ndarray | None = None,
+) -> Any:
+    """Batches of texts or of tagged sentences, as the model reads them."""
+    import numpy as np
+
+    from nlptransfer.data.feature_batches import DocumentBatches
+    from nlptransfer.data.subword_words import WordBatches
+
+    if hasattr(model, "tags"):
+        encoded = model.encode(items, labels)
+        return WordBatches(
+            encoded, batch_size=batch_size, max_length=model.max_length, context=model.context, seed=seed
+        )
+    tokenized = model.encode(items)
+    own = None if labels is None else np.asarray(labels, dtype=np.int64)[tokenized.documents]
+    if weights is not None:
+        weights = weights[tokenized.documents]
+    return DocumentBatches(
+        tokenized.ids, own, batch_size=batch_size, max_length=model.max_length, seed=seed, weights=weights
+    )
+
+
+def fit_head(settings: Settings, model: Any, job: Job, accelerator: Accelerator, seed: int) -> dict[str, Any]:
+    """Set the head to a logistic regression on the frozen encoder's features."""
+    import numpy as np
+    import torch
+
+    from nlptransfer.finetuning.feature_extraction import fit_feature_classifier
+
+    started = time.perf_counter()
+    features = frozen_features(model, job.train, accelerator)
+    encoding_seconds = time.perf_counter() - started
+    fitted = fit_feature_classifier(
+        features,
+        np.asarray(_flat(job.train_labels)),
+        num_labels=len(job.label_names),
+        seed=seed,
+        regularization=settings.regularization,
+    )
+    assert isinstance(fitted.model, tuple)
+    coefficients, intercepts = fitted.model
+    head = model.network.head
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(coefficients))
+        # A label that none of these items has: as good as impossible, and still a number to train from.
+        head.bias.copy_(torch.from_numpy(intercepts).clamp(min=-1e4))
+    return {
+        "C of the head": fitted.regularization,
+        "encoding_seconds": encoding_seconds,
+        "head_seconds": time.perf_counter() - started - encoding_seconds,
+    }
+
+
+def frozen_features(model: Any, items: Sequence[Any], accelerator: Accelerator) -> np.ndarray:
+    """What the head sees of texts (N, H), or of words (words, H), with the encoder as it is."""
+    import numpy as np
+    import torch
+
+    from nlptransfer.models.transformer_text_classifier import document_features
+
+    network = model.network.to(accelerator.device)
+    if not hasattr(model, "tags"):
+        return document_features(network, model.encode(items), autocast=accelerator.autocast)
+    from nlptransfer.data.subword_words import WordBatches
+
+    encoded = model.encode(items)
+    features = np.zeros((encoded.num_words, network.feature_dim), dtype=np.float32)
+    batches = WordBatches(encoded, batch_size=64, max_length=model.max_length, context=model.context)
+    network.eval()
+    with torch.inference_mode():
+        for windows, batch in batches.groups():
+            with accelerator.autocast():
+                own = network(batch.to(accelerator.device)).features.float().cpu().numpy()
+            for row, window in zip(own, windows, strict=True):
+                part = slice(window.first - window.start, window.last - window.start)
+                features[window.first : window.last] = row[part]
+    return features
+
+
+def make_extractor(settings: Settings, place: Path, accelerator: Accelerator) -> Any:
+    """Features of texts that are kept on disk, for heads that are no linear layer."""
+    from nlptransfer.embeddings.encoder_features import EncoderFeatures
+
+    layers = choose_layers(settings.layers)
+    return EncoderFeatures(
+        place,
+        pooling="mean" if settings.pooling == "native" else settings.pooling,
+        layers=(-1,) if layers == "mix" else layers,
+        truncation=settings.truncation,
+        max_length=settings.max_length,
+        device=str(accelerator.device),
+        precision="bf16" if settings.precision == "bf16" else "fp32",
+    )
+
+
+def choose_layers(names: Sequence[str]) -> Any:
+    """Layers as the command line gives them: numbers, or the one word mix.
+
+    Raises:
+        InputError: something else.
+    """
+    if list(names) == ["mix"]:
+        return "mix"
+    try:
+        return tuple(int(name) for name in names)
+    except ValueError:
+        raise InputError("--layers is out of range", expected="whole numbers, or mix", found=" ".join(names)) from None
+
+
+def _task_step(model: Any, batch: Any, progress: float) -> dict[str, Any]:
+    """What each step minimises: the network's own loss."""
+    return {"loss": model.loss(model(batch), batch)}
+
+
+def _predict(model: Any, items: Sequence[Any], accelerator: Accelerator) -> list[Any]:
+    """Label ids: one per text, or a list per sentence."""
+    from itertools import pairwise
+
+    if hasattr(model, "tags"):
+        encoded = model.encode(items)
+        ids = model.predict_ids(encoded, autocast=accelerator.autocast).tolist()
+        return [ids[start:end] for start, end in pairwise(encoded.starts.tolist())]
+    labels: list[Any] = _probabilities(model, items, accelerator).argmax(axis=1).tolist()
+    return labels
+
+
+def _probabilities(model: Any, texts: Sequence[str], accelerator: Accelerator) -> np.ndarray:
+    from nlptransfer.models.transformer_text_classifier import document_probabilities
+
+    return document_probabilities(
+        model.network.to(accelerator.device), model.encode(texts), autocast=accelerator.autocast
+    )
+
+
+def _share_right(predicted: Sequence[Any], labels: Sequence[Any]) -> float:
+    pairs = list(zip(_flat(predicted), _flat(labels), strict=True))
+    return sum(found == wanted for found, wanted in pairs) / max(len(pairs), 1)
+
+
+def _flat(labels: Sequence[Any]) -> list[int]:
+    """Label ids of texts as they are, of sentences word by word."""
+    if len(labels) and isinstance(labels[0], list | tuple):
+        return [label for own in labels for label in own]
+    return list(labels)
+
+
+def _target_text(tests: Sequence[Test], strategy: Strategy) -> list[Any]:
+    texts = [test.unlabelled for test in tests if test.unlabelled]
+    if len(texts) != 1:
+        raise InputError(
+            f"'{strategy.name}' adapts to the target's unlabelled text, and there is none",
+            remedy="Name a target with --target_data (of tagged words, one that ships a train split), or leave it out.",
+        )
+    return list(texts[0])
+
+
+def _whole_ids(tokenizer: Any, texts: Sequence[Any]) -> list[Any]:
+    """Texts, or sentences as lists of words, as subword ids with what frames them, none cut off."""
+    import numpy as np
+
+    whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
+    encoded = tokenizer(whole, return_attention_mask=False, return_token_type_ids=False, verbose=False)["input_ids"]
+    return [np.asarray(ids, dtype=np.int64) for ids in encoded]
+
+
+def _reading(model: Any, job: Job) -> dict[str, Any]:
+    """How the encoder reads the training items: what is cut, what unknown."""
+    encoded = model.encode(job.train)
+    if job.is_tagging:
+        return {"words": encoded.num_words, "unknown_words": encoded.num_unknown, "cut_words": encoded.num_cut}
+    return {"truncated_texts": encoded.num_truncated}
