@@ -60,14 +60,18 @@ class Tuned:
 def list_systems(settings: Settings) -> list[System]:
     """Every system of a run: the baselines first, then the strategies as asked for; for each number of training items.
 
-    What goes on from another strategy's network comes after it.
+    A strategy that goes on from the network of another one comes after it.
     """
-    names = dict.fromkeys([*settings.baselines, *settings.strategies])
-    strategies = sorted((parse_strategy(name) for name in names), key=lambda own: len(own.after))
+    wanted = {own.name: own for own in map(parse_strategy, [*settings.baselines, *settings.strategies])}
+    ordered: dict[str, Strategy] = {}
+    for own in wanted.values():
+        base = own.without_after.name
+        ordered |= {base: wanted[base]} if base in wanted else {}
+        ordered[own.name] = own
     sizes: tuple[int | None, ...] = settings.train_sizes or (None,)
     return [
         System(own.name.replace(":", "=") + ("" if size is None else f"@{size}"), own, size)
-        for own in strategies
+        for own in ordered.values()
         for size in sizes
     ]
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nlptransfer.errors import InputError
 from nlptransfer.recipes.running import run_recipe
 from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
 
@@ -141,6 +142,11 @@ def run(settings: Settings) -> None:
             "Its encoder is of no use."
         )
     sources = [find_text_source(name, data_dir=settings.data_dir) for name in settings.text or SYNTHETIC]
+    repeated = [
+        source.name for number, source in enumerate(sources) if source.path in {s.path for s in sources[:number]}
+    ]
+    if settings.text and repeated:
+        raise InputError("--text names a file twice", where=repeated[0], remedy="Name each file once, in one group.")
     kept_out = [find_text_source(name, data_dir=settings.data_dir) for name in settings.exclude_text]
     vocab_size = settings.vocab_size or (USUAL_VOCABULARY if settings.text else SYNTHETIC_VOCABULARY)
     num_epochs, steps_per_epoch = shared_out(settings)
@@ -201,6 +207,7 @@ def run(settings: Settings) -> None:
             for name, own in dev.items()
         }
 
+    groups = {own.name: own.group for own in lines}
     before = score()
 
     # 4. Training.
@@ -228,7 +235,7 @@ def run(settings: Settings) -> None:
         make_adamw(whole, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay),
         epochs=num_epochs,
         seed=seed,
-        evaluate=(lambda: -mean_loss(score())) if dev else None,
+        evaluate=(lambda: -mean_loss(score(), groups)) if dev else None,
         schedule=partial(linear, warmup=settings.warmup) if settings.warmup else linear,
         max_gradient_norm=settings.max_gradient_norm,
         checkpoint=cells / "checkpoint.pt",
@@ -243,7 +250,7 @@ def run(settings: Settings) -> None:
         return
 
     # 5. The model folder, and the run folder; metrics.json comes last of the files.
-    development = describe_development(before, after)
+    development = describe_development(before, after, groups)
     training = describe_training(settings, history, batches.num_tokens)
     signature = describe_run(settings, lines, model, tokenizer, training, batches.shares)
     save_model(folder.model, model, tokenizer, model_card(settings, development, signature, warnings))
@@ -355,18 +362,25 @@ def build_encoder(settings: Settings, vocab_size: int, seed: int) -> BertForMask
     )
 
 
-def mean_loss(scores: Mapping[str, MaskedLMScores]) -> float:
-    """Over the files, each counted alike: a large file must not decide alone which weights are kept."""
-    return sum(own.loss for own in scores.values()) / len(scores)
+def mean_loss(scores: Mapping[str, MaskedLMScores], groups: Mapping[str, str]) -> float:
+    """Over all hidden tokens of a group, and then over the groups: none decides alone which weights are kept."""
+    losses: dict[str, float] = {}
+    tokens: dict[str, int] = {}
+    for name, own in scores.items():
+        group = groups[name]
+        losses[group] = losses.get(group, 0.0) + own.loss * own.num_tokens
+        tokens[group] = tokens.get(group, 0) + own.num_tokens
+    return sum(losses[group] / tokens[group] for group in losses) / len(losses)
 
 
 def describe_development(
-    before: Mapping[str, MaskedLMScores], after: Mapping[str, MaskedLMScores]
+    before: Mapping[str, MaskedLMScores], after: Mapping[str, MaskedLMScores], groups: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """A row for each file: loss, perplexity and accuracy on hidden tokens, before training and after."""
     return [
         {
             "file": name,
+            "group": groups[name],
             "hidden tokens": before[name].num_tokens,
             "loss before": before[name].loss,
             "loss after": own.loss,
@@ -509,7 +523,8 @@ def report(
     notes = [
         f"{training['tokens_per_second']:,.0f} tokens per second, development scores included; "
         f"{training['padding']:.2%} of the positions were padding.",
-        "Scores are shares of hidden tokens told rightly; a tenth of these was left in its place, as in training.",
+        "Scores are shares of hidden tokens told rightly; a tenth of these was left in its place, as in training. What "
+        f"counts as a sentence here is a block of {settings.max_length} tokens, and as a word a hidden token.",
     ]
     folder.write_history(history)
     plots = write_plots(
@@ -584,7 +599,7 @@ def plot_loss(history: Sequence[Mapping[str, Any]]) -> Figure:
     steps = [row["step"] for row in history]
     axes.plot(steps, [row["loss"] for row in history], marker="o", ms=3, label="training")
     if all("dev_loss" in row for row in history):
-        axes.plot(steps, [row["dev_loss"] for row in history], marker="s", ms=3, label="held-out lines, mean of files")
+        axes.plot(steps, [row["dev_loss"] for row in history], marker="s", ms=3, label="held-out lines, mean of groups")
     axes.set(xlabel="step", ylabel="loss, nats per hidden token")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
