@@ -42,7 +42,19 @@ HEAVY = {
     "accelerate", "datasets", "evaluate", "gensim", "matplotlib", "nltk", "pooch", "scipy", "sklearn", "torch",
     "transformers",
 }  # fmt: skip
-LIGHT = {"__init__", "__main__", "cli", "commands", "data", "errors", "evaluation", "experiments", "files", "recipes", "step_chains"}
+LIGHT = {
+    "__init__",
+    "__main__",
+    "cli",
+    "commands",
+    "data",
+    "errors",
+    "evaluation",
+    "experiments",
+    "files",
+    "recipes",
+    "step_chains",
+}
 HEAVY_BY_NATURE = {
     "data/batching.py": "it makes tensors",
     "data/feature_batches.py": "it makes tensors",

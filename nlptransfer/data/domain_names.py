@@ -111,12 +111,13 @@ def pair_name(source: str, target: str) -> str:
         'mine>theirs'
     """
     full = [*source_domains(source), target]
-    short = [_short_name(name) for name in full]
+    short = [short_name(name) for name in full]
     names = short if len(set(short)) == len(short) else full
     return f"{'+'.join(names[:-1])}>{names[-1]}"
 
 
-def _short_name(name: str) -> str:
+def short_name(name: str) -> str:
+    """A domain's name without the corpus or the folder that it is in: ``books`` of ``amazon:books``."""
     place, domain = place_and_domain(name)
     if domain is not None:
         return domain

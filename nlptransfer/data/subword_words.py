@@ -127,7 +127,7 @@ class WordBatches:
     """Batches of sentences as subwords that know their words; windows of about the same length together.
 
     A sentence of more than `max_length` subwords is read in windows of whole words. Each word counts in one window, and
-    has there up to `context` subwords on either side that count in another.
+    has there about `context` subwords on either side that count in another.
 
     Args:
         sentences: as `encode_words` gives them.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import xxhash
@@ -92,3 +94,22 @@ def _hub_folder(name: str) -> Path:
             "the model on the hub has no config.json or no safetensors", where=name, remedy="Name another encoder."
         )
     return folder
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Within it transformers draws no bars and reports no weights that a checkpoint lacks; after it, all is as before.
+
+    Its bars go into logs as well, and a head that is not in the checkpoint is as it must be.
+    """
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -30,12 +30,12 @@ MODEL_TYPES = {
     "bag_of_words_network": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
     "linear_text_classifier": ("nlptransfer.models.linear", "LinearTextClassifier"),
     "recurrent_classifier": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
+    "recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger"),
     "transformer_classifier": ("nlptransfer.models.transformer_text_classifier", "TransformerTextClassifier"),
     "transformer_tagger": ("nlptransfer.models.transformer_word_tagger", "TransformerWordTagger"),
-    "recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger"),
     "tree_text_classifier": ("nlptransfer.models.tree_ensemble", "TreeTextClassifier"),
 }
-"""What `load` can load: the model type in config.json -> module and class, which has `from_pretrained`."""
+"""What `load` can load: the model type in our configuration -> module and class, which has `from_pretrained`."""
 
 
 def load(folder: str | Path) -> Any:

@@ -13,9 +13,15 @@ import torch
 from nlptransfer.data.documents import Document
 from nlptransfer.data.feature_batches import DocumentBatches
 from nlptransfer.data.subword_texts import TokenizedDocuments, Truncation, tokenize_documents
+from nlptransfer.embeddings.find_encoder import quiet_transformers
 from nlptransfer.errors import InputError
 from nlptransfer.models.saving import read_config, read_tensors, write_model_folder
-from nlptransfer.models.transformer import Layers, TransformerClassifier, load_encoder, load_native_classifier
+from nlptransfer.models.transformer import (
+    Layers,
+    TransformerClassifier,
+    load_encoder,
+    load_native_classifier,
+)
 from nlptransfer.types import ModelOutput
 
 Autocast = Callable[[], AbstractContextManager[Any]]
@@ -112,15 +118,15 @@ class TransformerTextClassifier:
         network = self.network
         tensors: dict[str, dict[str, torch.Tensor]] = {}
         if network.native is None:
-            own = {name: tensor.cpu() for name, tensor in network.state_dict().items() if not _is_of_encoder(name)}
-            tensors["head"] = own
+            tensors["head"] = head_tensors(network)
 
         def write_others(place: Path) -> None:
             model: Any = network.encoder if network.native is None else network.native
             if network.native is not None:
                 model.config.id2label = dict(enumerate(self.labels))
                 model.config.label2id = {label: number for number, label in enumerate(self.labels)}
-            model.save_pretrained(place)
+            with quiet_transformers():
+                model.save_pretrained(place)
             self.tokenizer.save_pretrained(place)
 
         write_model_folder(
@@ -248,6 +254,11 @@ def _mean_of_rows(
     if len(starts) == len(rows):
         return rows
     return np.asarray(np.add.reduceat(rows, starts) / np.diff(starts, append=len(rows))[:, None], dtype=np.float32)
+
+
+def head_tensors(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a network that are not its encoder's, on the CPU, by name: what `load_head` reads."""
+    return {name: tensor.cpu() for name, tensor in network.state_dict().items() if not _is_of_encoder(name)}
 
 
 def load_head(network: torch.nn.Module, folder: str | Path) -> None:

@@ -12,9 +12,16 @@ import numpy as np
 import torch
 
 from nlptransfer.data.subword_words import SubwordSentences, WordBatches, encode_words
+from nlptransfer.embeddings.find_encoder import quiet_transformers
 from nlptransfer.models.saving import read_config, write_model_folder
 from nlptransfer.models.transformer import TransformerTagger, load_encoder
-from nlptransfer.models.transformer_text_classifier import Autocast, load_head, load_tokenizer, read_layers
+from nlptransfer.models.transformer_text_classifier import (
+    Autocast,
+    head_tensors,
+    load_head,
+    load_tokenizer,
+    read_layers,
+)
 
 
 class TransformerWordTagger:
@@ -25,7 +32,7 @@ class TransformerWordTagger:
         tags: the C tag names, in the order of their ids.
         network: the network.
         max_length: subwords read at once; longer sentences are windowed, and no word is dropped.
-        context: subwords of context beside a window.
+        context: subwords of context beside a window; of `max_length` a quarter at most.
         metadata: facts that travel with the model, such as which column of a CoNLL-U file it predicts.
 
     Raises:
@@ -52,7 +59,7 @@ class TransformerWordTagger:
         self.tags = list(tags)
         self.network = network
         self.max_length = max_length
-        self.context = context
+        self.context = min(context, max_length // 4)
         self.metadata = dict(metadata or {})
 
     def encode(
@@ -125,10 +132,10 @@ class TransformerWordTagger:
         def write_others(place: Path) -> None:
             native = native_tagger(network, self.tags)
             whole: Any = states.encoder if native is None else native
-            whole.save_pretrained(place)
+            with quiet_transformers():
+                whole.save_pretrained(place)
             self.tokenizer.save_pretrained(place)
 
-        own = {name: tensor.cpu() for name, tensor in network.state_dict().items() if not name.startswith("states.enc")}
         write_model_folder(
             folder,
             model_type="transformer_tagger",
@@ -141,7 +148,7 @@ class TransformerWordTagger:
                 "context": self.context,
                 "metadata": self.metadata,
             },
-            tensors={"head": own},
+            tensors={"head": head_tensors(network)},
             documents={},
             card=card or f"# A fine-tuned tagger with {len(self.tags)} tags\n",
             write_others=write_others,

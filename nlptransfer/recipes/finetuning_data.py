@@ -68,19 +68,9 @@ class Job:
     warnings: tuple[str, ...] = ()
 
     def with_few(self, number: int, *, seed: int) -> Job:
-        """The job with so many training items only, drawn in proportion to the classes; for one seed 20 are among 100.
-
-        Raises:
-            InputError: there are not as many.
-        """
+        """The job with so few training items, drawn in proportion to the classes; for one seed 20 are among 100."""
         import numpy as np
 
-        if number > len(self.train):
-            raise InputError(
-                "--train_sizes asks for more than there is to train on",
-                expected=f"at most {len(self.train):,}",
-                found=f"{number:,}",
-            )
         order = np.random.default_rng(seed).permutation(len(self.train))
         if not self.is_tagging:
             # The i-th of n items of a class stands at (i + 1/2) / n: every beginning holds the classes in proportion.
@@ -102,6 +92,19 @@ def load_jobs(settings: Settings) -> list[Job]:
     Raises:
         InputError: data that can't be had or don't go together.
     """
+    jobs = _load_jobs(settings)
+    for job in jobs:
+        if max(settings.train_sizes, default=0) > len(job.train):
+            raise InputError(
+                "--train_sizes asks for more than there is to train on",
+                where=job.corpus,
+                expected=f"at most {len(job.train):,}",
+                found=f"{max(settings.train_sizes):,}",
+            )
+    return jobs
+
+
+def _load_jobs(settings: Settings) -> list[Job]:
     if settings.task == "tagging":
         return [_tagging_job(settings)]
     if settings.pairs == "all":
@@ -184,10 +187,10 @@ def _tagging_job(settings: Settings) -> Job:
 
 def _pairs_job(settings: Settings, source: str, targets: Sequence[str]) -> Job:
     """A source with targets, whose labels stay under seal."""
-    from nlptransfer.data.domain_names import pair_name
+    from nlptransfer.data.domain_names import pair_name, short_name
     from nlptransfer.data.domains import load_domain_pair
 
-    tests, warnings = [], []
+    tests = []
     pair: DomainPair
     for target in targets:
         pair = load_domain_pair(
@@ -207,11 +210,10 @@ def _pairs_job(settings: Settings, source: str, targets: Sequence[str]) -> Job:
         name = pair_name(source, target)
         unlabelled = tuple(_texts(pair.target_unlabelled)[: settings.max_unlabelled or None])
         tests.append(Test("target_test", _texts(pair.target_test), None, pair, name, unlabelled))
-        warnings += [f"{name}: {warning}" for warning in pair.warnings]
     texts, labels = _texts(pair.source_labelled), pair.source_labelled["label"][:]
     train, dev = _cut(labels, settings.dev_fraction, seed=settings.split_seed, where=source)
     return Job(
-        name=source.partition(":")[2] or source,
+        name=short_name(source),
         is_tagging=False,
         label_names=pair.label_names,
         train=[texts[row] for row in train],
@@ -220,12 +222,12 @@ def _pairs_job(settings: Settings, source: str, targets: Sequence[str]) -> Job:
         dev_labels=[labels[row] for row in dev],
         tests=tuple(tests),
         corpus=source,
-        warnings=tuple(warnings),
     )
 
 
 def _text_job(settings: Settings, source: str) -> Job:
     """A source with a test of its own, shipped or cut off."""
+    from nlptransfer.data.domain_names import short_name
     from nlptransfer.data.domains import load_domain
     from nlptransfer.data.text_tables import label_names
 
@@ -270,7 +272,7 @@ def _text_job(settings: Settings, source: str) -> Job:
             )
     ids_of = {label: number for number, label in enumerate(classes)}
     return Job(
-        name=source.partition(":")[2] or source,
+        name=short_name(source),
         is_tagging=False,
         label_names=tuple(classes),
         train=rows["train"][0],

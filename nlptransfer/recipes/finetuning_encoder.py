@@ -62,6 +62,7 @@ def _check_length(settings: Settings) -> None:
 def _stand_in(settings: Settings) -> str:
     """The folder of a small encoder, pretrained by masked LM on synthetic reviews once and then kept in the cache."""
     from nlptransfer.data.synthetic_reviews import make_review_domains
+    from nlptransfer.embeddings.find_encoder import quiet_transformers
     from nlptransfer.files import cache_folder, write_folder_whole
     from nlptransfer.finetuning.masked_lm import MaskedLMHead, adapt_by_masked_lm
     from nlptransfer.models.small_encoder import make_small_encoder
@@ -98,6 +99,7 @@ def _stand_in(settings: Settings) -> str:
         description="stand-in encoder",
     )
     with write_folder_whole(place) as temporary:
-        encoder.cpu().save_pretrained(temporary)
+        with quiet_transformers():
+            encoder.cpu().save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     return str(place)

@@ -176,16 +176,12 @@ def _tune_network(
     from nlptransfer.training.seeding import seeded
 
     place, prepared = prepare_encoder(settings, job, strategy, seed, tests, accelerator, tell)
-    model = make_model(settings, job, place, seed=seed, pretrained=strategy.tuning != "no_pretraining")
+    model = make_model(settings, job, place, accelerator, seed=seed, pretrained=strategy.tuning != "no_pretraining")
     facts: dict[str, Any] = {**prepared, **_reading(model, job)}
-    for step, number in strategy.before:
-        if step == "reinitialise":
-            from nlptransfer.finetuning.reinitialise import reinitialise_layers
-
-            reinitialise_layers(model.network.encoder, int(number), seed=seed)
+    was_altered = _reinitialise(model, strategy, seed)
     kind, number = strategy.tuning, strategy.number or 0.0
     if kind == "lp_ft":
-        facts |= fit_head(settings, model, job, accelerator, seed)
+        facts |= fit_head(settings, model, job, None if was_altered else place, accelerator, seed)
     if kind == "lora":
         with seeded(seed):
             add_lora(model.network.encoder, rank=int(number))
@@ -332,15 +328,29 @@ def _tune_head_only(
         trees = fitted.text_classifier(extractor, job.label_names)
         names = {name: number for number, name in enumerate(job.label_names)}
         return Tuned(trees, [], facts, lambda texts: [names[label] for label in trees.predict(list(texts))])
-    model = make_model(settings, job, place, seed=seed)
+    model = make_model(settings, job, place, accelerator, seed=seed)
+    kept = None if _reinitialise(model, strategy, seed) else place
+    facts |= {**_reading(model, job), **fit_head(settings, model, job, kept, accelerator, seed)}
+    facts["trained_parameters"] = sum(parameter.numel() for parameter in model.network.head.parameters())
+
+    def predict(items: Sequence[Any]) -> list[Any]:
+        features = frozen_features(settings, model, items, kept, accelerator)
+        head = model.network.head
+        scores = features @ head.weight.detach().cpu().numpy().T + head.bias.detach().cpu().numpy()
+        return _as_given(scores.argmax(axis=1).tolist(), items)
+
+    return Tuned(model, [], facts, predict)
+
+
+def _reinitialise(model: Any, strategy: Strategy, seed: int) -> bool:
+    """Draw the top layers anew where the strategy says so; whether it does."""
     for step, number in strategy.before:
         if step == "reinitialise":
             from nlptransfer.finetuning.reinitialise import reinitialise_layers
 
             reinitialise_layers(model.network.encoder, int(number), seed=seed)
-    facts |= {**_reading(model, job), **fit_head(settings, model, job, accelerator, seed)}
-    facts["trained_parameters"] = sum(parameter.numel() for parameter in model.network.head.parameters())
-    return Tuned(model, [], facts, lambda items: _predict(model, items, accelerator))
+            return True
+    return False
 
 
 def _self_train(
@@ -431,7 +441,7 @@ def prepare_encoder(
 
     An adapted encoder is kept beside the cells, for all systems, sources and sizes that start from it.
     """
-    from nlptransfer.embeddings.find_encoder import find_encoder
+    from nlptransfer.embeddings.find_encoder import find_encoder, quiet_transformers
 
     place = find_encoder(str(settings.encoder))
     steps = [(step, number) for step, number in strategy.before if step in ("extend_vocabulary", "dapt")]
@@ -450,7 +460,7 @@ def prepare_encoder(
     kept = settings.output_dir / "cells" / "encoders" / f"{target}-{name}-{seed}"
     if kept.exists():
         return kept, {"encoder adapted by": name}
-    tokenizer, encoder = load_tokenizer(place), load_encoder(place, attention_dropout=settings.attention_dropout)
+    tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention_of(settings, accelerator))
     facts: dict[str, Any] = {"encoder adapted by": name}
     history: list[dict[str, Any]] = []
     for step, number in steps:
@@ -480,12 +490,15 @@ def prepare_encoder(
         facts["masked_lm_loss"] = [round(row["loss"], 3) for row in history]
         tell(f"{target}: {name}, masked-LM loss by epoch {facts['masked_lm_loss']}")
     with write_folder_whole(kept) as temporary:
-        encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
+        with quiet_transformers():
+            encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
         tokenizer.save_pretrained(temporary)
     return kept, facts
 
 
-def make_model(settings: Settings, job: Job, place: Path, *, seed: int, pretrained: bool = True) -> Any:
+def make_model(
+    settings: Settings, job: Job, place: Path, accelerator: Accelerator, *, seed: int, pretrained: bool = True
+) -> Any:
     """The encoder with a fresh head and its tokenizer, before training."""
     from nlptransfer.models.transformer import (
         TransformerClassifier,
@@ -500,7 +513,7 @@ def make_model(settings: Settings, job: Job, place: Path, *, seed: int, pretrain
     tokenizer = load_tokenizer(place)
     layers, number = choose_layers(settings.layers), len(job.label_names)
     pad_id = tokenizer.pad_token_id or 0
-    loading: dict[str, Any] = {"pretrained": pretrained, "attention_dropout": settings.attention_dropout}
+    loading: dict[str, Any] = {"pretrained": pretrained, **attention_of(settings, accelerator)}
     with seeded(seed):
         if job.is_tagging:
             tagger = TransformerTagger(
@@ -523,6 +536,13 @@ def make_model(settings: Settings, job: Job, place: Path, *, seed: int, pretrain
     return TransformerTextClassifier(
         tokenizer, job.label_names, network, max_length=settings.max_length, truncation=settings.truncation
     )
+
+
+def attention_of(settings: Settings, accelerator: Accelerator) -> dict[str, Any]:
+    """How attention is computed in training."""
+    # Plain products are the faster ones there, as long as no weight is dropped (benchmarks/transformer_finetuning.py).
+    plain = accelerator.device.type == "cpu" and settings.precision == "bf16" and settings.attention_dropout == 0
+    return {"attention_dropout": settings.attention_dropout, "attention": "eager" if plain else None}
 
 
 def make_batches(
@@ -554,15 +574,17 @@ def make_batches(
     )
 
 
-def fit_head(settings: Settings, model: Any, job: Job, accelerator: Accelerator, seed: int) -> dict[str, Any]:
-    """Set the head to a logistic regression on the frozen encoder's features."""
+def fit_head(
+    settings: Settings, model: Any, job: Job, place: Path | None, accelerator: Accelerator, seed: int
+) -> dict[str, Any]:
+    """Set the head to a logistic regression on the frozen encoder's features; see `frozen_features`."""
     import numpy as np
     import torch
 
     from nlptransfer.finetuning.feature_extraction import fit_feature_classifier
 
     started = time.perf_counter()
-    features = frozen_features(model, job.train, accelerator)
+    features = frozen_features(settings, model, job.train, place, accelerator)
     encoding_seconds = time.perf_counter() - started
     fitted = fit_feature_classifier(
         features,
@@ -585,46 +607,48 @@ def fit_head(settings: Settings, model: Any, job: Job, accelerator: Accelerator,
     }
 
 
-def frozen_features(model: Any, items: Sequence[Any], accelerator: Accelerator) -> np.ndarray:
-    """What the head sees of texts (N, H), or of words (words, H), with the encoder as it is."""
-    import numpy as np
-    import torch
+def frozen_features(
+    settings: Settings, model: Any, items: Sequence[Any], place: Path | None, accelerator: Accelerator
+) -> np.ndarray:
+    """What the head sees of texts (N, H), or of words (words, H), with the encoder as it is.
 
+    Args:
+        settings: the recipe's.
+        model: before training.
+        items: texts, or lists of words.
+        place: the encoder's folder, whose features are kept on disk; None for a pass of the model itself, where its
+            encoder is no longer that of any folder.
+        accelerator: device and precision.
+    """
     from nlptransfer.models.transformer_text_classifier import document_features
 
-    network = model.network.to(accelerator.device)
-    if not hasattr(model, "tags"):
-        return document_features(network, model.encode(items), autocast=accelerator.autocast)
-    from nlptransfer.data.subword_words import WordBatches
-
-    encoded = model.encode(items)
-    features = np.zeros((encoded.num_words, network.feature_dim), dtype=np.float32)
-    batches = WordBatches(encoded, batch_size=64, max_length=model.max_length, context=model.context)
-    network.eval()
-    with torch.inference_mode():
-        for windows, batch in batches.groups():
-            with accelerator.autocast():
-                own = network(batch.to(accelerator.device)).features.float().cpu().numpy()
-            for row, window in zip(own, windows, strict=True):
-                part = slice(window.first - window.start, window.last - window.start)
-                features[window.first : window.last] = row[part]
-    return features
+    network = model.network
+    if place is None or (not hasattr(model, "tags") and network.native is not None):
+        if hasattr(model, "tags"):
+            raise InputError("reinitialise leaves no features to extract", remedy="Use it with full.")
+        return document_features(network.to(accelerator.device), model.encode(items), autocast=accelerator.autocast)
+    features: np.ndarray = make_extractor(settings, place, accelerator, words=hasattr(model, "tags")).encode(items)
+    return features[0] if hasattr(model, "tags") else features
 
 
-def make_extractor(settings: Settings, place: Path, accelerator: Accelerator) -> Any:
-    """Features of texts that are kept on disk, for heads that are no linear layer."""
+def make_extractor(settings: Settings, place: Path, accelerator: Accelerator, *, words: bool = False) -> Any:
+    """Features of texts or of words, computed once and kept on disk; those that a network around the encoder sees."""
     from nlptransfer.embeddings.encoder_features import EncoderFeatures
+    from nlptransfer.embeddings.encoder_word_features import EncoderWordFeatures
+    from nlptransfer.models.transformer import num_hidden_states
 
-    layers = choose_layers(settings.layers)
-    return EncoderFeatures(
-        place,
-        pooling="mean" if settings.pooling == "native" else settings.pooling,
-        layers=(-1,) if layers == "mix" else layers,
-        truncation=settings.truncation,
-        max_length=settings.max_length,
-        device=str(accelerator.device),
-        precision="bf16" if settings.precision == "bf16" else "fp32",
-    )
+    chosen = choose_layers(settings.layers)
+    reading: dict[str, Any] = {
+        # A mix that has learnt nothing yet is the mean of all.
+        "layers": tuple(range(num_hidden_states(place))) if chosen == "mix" else chosen,
+        "max_length": settings.max_length,
+        "device": str(accelerator.device),
+        "precision": "bf16" if settings.precision == "bf16" else "fp32",
+    }
+    if words:
+        return EncoderWordFeatures(place, subwords=settings.subwords, **reading)
+    pooling = "mean" if settings.pooling == "native" else settings.pooling
+    return EncoderFeatures(place, pooling=pooling, truncation=settings.truncation, **reading)
 
 
 def choose_layers(names: Sequence[str]) -> Any:
@@ -648,12 +672,8 @@ def _task_step(model: Any, batch: Any, progress: float) -> dict[str, Any]:
 
 def _predict(model: Any, items: Sequence[Any], accelerator: Accelerator) -> list[Any]:
     """Label ids: one per text, or a list per sentence."""
-    from itertools import pairwise
-
     if hasattr(model, "tags"):
-        encoded = model.encode(items)
-        ids = model.predict_ids(encoded, autocast=accelerator.autocast).tolist()
-        return [ids[start:end] for start, end in pairwise(encoded.starts.tolist())]
+        return _as_given(model.predict_ids(model.encode(items), autocast=accelerator.autocast).tolist(), items)
     labels: list[Any] = _probabilities(model, items, accelerator).argmax(axis=1).tolist()
     return labels
 
@@ -669,6 +689,14 @@ def _probabilities(model: Any, texts: Sequence[str], accelerator: Accelerator) -
 def _share_right(predicted: Sequence[Any], labels: Sequence[Any]) -> float:
     pairs = list(zip(_flat(predicted), _flat(labels), strict=True))
     return sum(found == wanted for found, wanted in pairs) / max(len(pairs), 1)
+
+
+def _as_given(ids: list[int], items: Sequence[Any]) -> list[Any]:
+    """Label ids of texts as they are, those of words as lists as long as the sentences."""
+    if not items or isinstance(items[0], str):
+        return ids
+    following = iter(ids)
+    return [[next(following) for _ in item] for item in items]
 
 
 def _flat(labels: Sequence[Any]) -> list[int]:

@@ -181,6 +181,7 @@ def run(settings: Settings) -> None:
     from nlptransfer.evaluation.over_pairs import compare_over_pairs, score_over_pairs
     from nlptransfer.evaluation.run_folder import check_run_folder, open_run_folder
     from nlptransfer.evaluation.verdict import compare_with_baseline, score_predictions
+    from nlptransfer.recipes.cross_domain_sentiment import warnings_of
     from nlptransfer.recipes.finetuning_cells import read_cells, train_job
     from nlptransfer.recipes.finetuning_data import load_jobs
     from nlptransfer.recipes.finetuning_encoder import encoder_at_hand
@@ -205,7 +206,8 @@ def run(settings: Settings) -> None:
     # 1. The data and the encoder. Of a target only texts are seen until everything is trained.
     jobs, systems = load_jobs(settings), list_systems(settings)
     settings, warnings = encoder_at_hand(settings, jobs)
-    warnings = list(dict.fromkeys([*warnings, *(warning for job in jobs for warning in job.warnings)]))
+    sealed = {str(test.name): test.pair for job in jobs for test in job.tests if test.pair is not None}
+    warnings += [*warnings_of(sealed), *(warning for job in jobs for warning in job.warnings)]
     advice = recommend(settings, jobs[0])
     if settings.dry_run:
         print_plan(settings, jobs, systems, advice, warnings)
@@ -224,7 +226,6 @@ def run(settings: Settings) -> None:
     predictions = [part for cell in cells.values() for part in cell.predictions]
 
     # 3. The sealed labels are opened, once. Choices are made by development data of the source, and by other pairs.
-    sealed = {str(test.name): test.pair for job in jobs for test in job.tests if test.pair is not None}
     gold: dict[str, list[str]] = {}
     for name, pair in sealed.items():
         assert pair.test_labels is not None

@@ -139,6 +139,7 @@ def test_transformers_loads_what_was_saved_and_scores_it_alike(finished: Finishe
     model = AutoModelForMaskedLM.from_pretrained(folder, local_files_only=True).eval()
     encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False, local_files_only=True).eval()
     assert len(tokenizer) == model.config.vocab_size == 300
+    assert model.config.hidden_dropout_prob == model.config.attention_probs_dropout_prob == 0.1, "for fine-tuning"
     assert (tokenizer.model_max_length, model.config.max_position_embeddings) == (24, 24)
     assert tokenizer.pad_token_id == model.config.pad_token_id == 0
     languages = make_tagged_languages(700, seed=0)
