@@ -68,22 +68,34 @@ class Job:
     warnings: tuple[str, ...] = ()
 
     def with_few(self, number: int, *, seed: int) -> Job:
-        """The job with so few training items, drawn in proportion to the classes; for one seed 20 are among 100."""
-        import numpy as np
+        """The job with so few training items, and as few to develop on: who has 20 labels has no 400 beside them.
 
-        order = np.random.default_rng(seed).permutation(len(self.train))
-        if not self.is_tagging:
-            # The i-th of n items of a class stands at (i + 1/2) / n: every beginning holds the classes in proportion.
-            labels = np.asarray(self.train_labels)[order]
-            place = np.empty(len(order))
-            for label in np.unique(labels):
-                own = labels == label
-                place[own] = (np.arange(own.sum()) + 0.5) / own.sum()
-            order = order[np.argsort(place, kind="stable")]
-        rows = order[:number].tolist()
+        Drawn in proportion to the classes; for one seed 20 are among 100.
+        """
+        train, dev = (_drawn(labels, number, seed, self.is_tagging) for labels in (self.train_labels, self.dev_labels))
         return replace(
-            self, train=[self.train[row] for row in rows], train_labels=[self.train_labels[row] for row in rows]
+            self,
+            train=[self.train[row] for row in train],
+            train_labels=[self.train_labels[row] for row in train],
+            dev=[self.dev[row] for row in dev],
+            dev_labels=[self.dev_labels[row] for row in dev],
         )
+
+
+def _drawn(labels: Sequence[Any], number: int, seed: int, is_tagging: bool) -> list[int]:
+    """The first rows of a random order of which every beginning holds the classes in proportion."""
+    import numpy as np
+
+    order = np.random.default_rng(seed).permutation(len(labels))
+    if not is_tagging:
+        # The i-th of n items of a class stands at (i + 1/2) / n of the whole.
+        shuffled = np.asarray(labels)[order]
+        place = np.empty(len(order))
+        for label in np.unique(shuffled):
+            own = shuffled == label
+            place[own] = (np.arange(own.sum()) + 0.5) / own.sum()
+        order = order[np.argsort(place, kind="stable")]
+    return order[:number].tolist()
 
 
 def load_jobs(settings: Settings) -> list[Job]:

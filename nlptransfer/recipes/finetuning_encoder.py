@@ -1,18 +1,24 @@
-"""The encoder of a run: the one that was named, the usual one, or in its stead one made on the spot."""
+"""The encoder of a run: as it was named, the usual one, or one made on the spot; and adapted to a target's text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nlptransfer.errors import InputError
+from nlptransfer.recipes.finetuning_models import attention_of
 
 if TYPE_CHECKING:
-    from nlptransfer.recipes.finetuning_data import Job
+    from accelerate import Accelerator
+
+    from nlptransfer.finetuning.strategies import Strategy
+    from nlptransfer.recipes.finetuning_data import Job, Test
     from nlptransfer.recipes.transformer_finetuning import Settings
 
 USUAL = "sentence-transformers/all-MiniLM-L6-v2"
+_MIN_WORD_COUNT = 5
 _VERSION = 1  # of the stand-in's recipe below
 
 
@@ -103,3 +109,95 @@ def _stand_in(settings: Settings) -> str:
             encoder.cpu().save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     return str(place)
+
+
+def prepare_encoder(
+    settings: Settings,
+    job: Job,
+    strategy: Strategy,
+    seed: int,
+    tests: Sequence[Test],
+    accelerator: Accelerator,
+    tell: Callable[[str], Any],
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of the encoder that a strategy starts from: as it was named, or adapted to the target's text.
+
+    An adapted encoder is kept beside the cells, for all systems, sources and sizes that start from it.
+    """
+    from nlptransfer.embeddings.find_encoder import find_encoder, quiet_transformers
+
+    place = find_encoder(str(settings.encoder))
+    steps = [(step, number) for step, number in strategy.before if step in ("extend_vocabulary", "dapt")]
+    if not steps:
+        return place, {}
+    from nlptransfer.files import write_folder_whole
+    from nlptransfer.finetuning.masked_lm import MaskedLMHead, adapt_by_masked_lm
+    from nlptransfer.finetuning.vocabulary_extension import extend_vocabulary, find_split_words
+    from nlptransfer.models.transformer import load_encoder
+    from nlptransfer.models.transformer_text_classifier import load_tokenizer
+    from nlptransfer.training.seeding import seeded
+
+    texts = target_text(tests, strategy)
+    target = (tests[0].pair.target if tests[0].pair is not None else "target").replace(":", "_").replace("/", "_")
+    name = "+".join(f"{step}={number:g}" for step, number in steps)
+    kept = settings.output_dir / "cells" / "encoders" / f"{target}-{name}-{seed}"
+    if kept.exists():
+        return kept, {"encoder adapted by": name}
+    tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention_of(settings, accelerator))
+    facts: dict[str, Any] = {"encoder adapted by": name}
+    history: list[dict[str, Any]] = []
+    for step, number in steps:
+        if step == "extend_vocabulary":
+            whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
+            words = find_split_words(tokenizer, whole, num_words=int(number), min_count=_MIN_WORD_COUNT)
+            report = extend_vocabulary(tokenizer, encoder, [word.word for word in words], texts=whole)
+            facts["words added"] = len(words)
+            facts["pieces per word"] = f"{report.pieces_per_word_before:.3f}, then {report.pieces_per_word_after:.3f}"
+            continue
+        with seeded(seed):
+            head = MaskedLMHead.from_folder(place, encoder)
+        history = adapt_by_masked_lm(
+            encoder,
+            head,
+            whole_ids(tokenizer, texts),
+            mask_id=tokenizer.mask_token_id,
+            special_ids=tokenizer.all_special_ids,
+            epochs=int(number),
+            batch_size=settings.batch_size,
+            learning_rate=settings.masked_lm_learning_rate,
+            max_length=settings.max_length,
+            seed=seed,
+            accelerator=accelerator,
+            description=f"{target}, masked LM",
+        )
+        facts["masked_lm_loss"] = [round(row["loss"], 3) for row in history]
+        tell(f"{target}: {name}, masked-LM loss by epoch {facts['masked_lm_loss']}")
+    with write_folder_whole(kept) as temporary:
+        with quiet_transformers():
+            encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
+        tokenizer.save_pretrained(temporary)
+    return kept, facts
+
+
+def target_text(tests: Sequence[Test], strategy: Strategy) -> list[Any]:
+    """The unlabelled texts, or lists of words, of the one target.
+
+    Raises:
+        InputError: there are none.
+    """
+    texts = [test.unlabelled for test in tests if test.unlabelled]
+    if len(texts) != 1:
+        raise InputError(
+            f"'{strategy.name}' adapts to the target's unlabelled text, and there is none",
+            remedy="Name a target with --target_data (of tagged words, one that ships a train split), or leave it out.",
+        )
+    return list(texts[0])
+
+
+def whole_ids(tokenizer: Any, texts: Sequence[Any]) -> list[Any]:
+    """Texts, or sentences as lists of words, as subword ids with what frames them, none cut off."""
+    import numpy as np
+
+    whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
+    encoded = tokenizer(whole, return_attention_mask=False, return_token_type_ids=False, verbose=False)["input_ids"]
+    return [np.asarray(ids, dtype=np.int64) for ids in encoded]

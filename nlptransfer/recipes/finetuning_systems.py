@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING, Any
 from nlptransfer.errors import InputError
 from nlptransfer.finetuning.strategies import FROZEN, STRATEGY_STEPS, Strategy, parse_strategy
 from nlptransfer.recipes.finetuning_data import Job, Test
+from nlptransfer.recipes.finetuning_encoder import prepare_encoder, target_text, whole_ids
+from nlptransfer.recipes.finetuning_models import (
+    as_given,
+    fit_head,
+    frozen_features,
+    make_batches,
+    make_extractor,
+    make_model,
+    predict,
+    probabilities,
+    reading,
+    share_right,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
     from accelerate import Accelerator
 
     from nlptransfer.experiments import Cell
@@ -22,7 +34,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.pt"
 _PSEUDO_LABEL_RATE = 0.5
-_MIN_WORD_COUNT = 5
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,7 @@ def train_cell(
     facts = {**tuned.facts, "training_seconds": time.perf_counter() - started, "memory_bytes": memory.gained_bytes}
     tuned.model.save_pretrained(folder / "model")
     dev = tuned.predict(own.dev)
-    facts["dev_accuracy"] = _share_right(dev, own.dev_labels)
+    facts["dev_accuracy"] = share_right(dev, own.dev_labels)
     predictions: list[Any] = []
     for test in tests:
         predicted = tuned.predict(test.items)
@@ -130,10 +141,10 @@ def train_cell(
             ids = [str(number) for number in range(len(test.items))]
             labels = [job.label_names[label] for label in predicted]
             predictions.append(DocumentPredictions(system.name, test.split, seed, ids, test.gold, labels, test.name))
-    history = [
-        {"source": job.name, "system": system.name, "seed": seed, **({"pair": tests[0].name} if base else {}), **row}
-        for row in tuned.history
-    ]
+    # Where it was trained: on a source, or on a pair where the target's text is read.
+    place = tests[0].name if system.strategy.uses_target else job.name
+    of_pair = {} if tests[0].name is None else {"pair": place}
+    history = [{**of_pair, "system": system.name, "seed": seed, **row} for row in tuned.history]
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return Cell(predictions, history, time.perf_counter() - started, facts)
 
@@ -177,7 +188,7 @@ def _tune_network(
 
     place, prepared = prepare_encoder(settings, job, strategy, seed, tests, accelerator, tell)
     model = make_model(settings, job, place, accelerator, seed=seed, pretrained=strategy.tuning != "no_pretraining")
-    facts: dict[str, Any] = {**prepared, **_reading(model, job)}
+    facts: dict[str, Any] = {**prepared, **reading(model, job)}
     was_altered = _reinitialise(model, strategy, seed)
     kind, number = strategy.tuning, strategy.number or 0.0
     if kind == "lp_ft":
@@ -185,10 +196,17 @@ def _tune_network(
     if kind == "lora":
         with seeded(seed):
             add_lora(model.network.encoder, rank=int(number))
-    batches: Any = make_batches(model, job.train, job.train_labels, batch_size=settings.batch_size, seed=seed)
+    # Few items are gone through several times an epoch: to develop after each pass would take longer than the passes.
+    steps = max(settings.epochs * -(-len(job.train) // settings.batch_size), 1)
+    passes = max(1, math.ceil(settings.min_steps / steps))
+    if passes > 1:
+        facts["passes an epoch"] = passes
+    batches: Any = make_batches(
+        model, job.train * passes, job.train_labels * passes, batch_size=settings.batch_size, seed=seed
+    )
     network, step_of, batches = _with_parts(settings, strategy, model, batches, job, tests, place, seed)
     groups = layer_groups(network)
-    epochs = max(settings.epochs, math.ceil(settings.min_steps / max(len(batches), 1)))
+    epochs = settings.epochs
     rate: float | list[float] = settings.lora_learning_rate if kind == "lora" else settings.learning_rate
     trained = None
     if kind in ("discriminative_rates", "ulmfit"):
@@ -227,7 +245,7 @@ def _tune_network(
         batches,
         seed=seed,
         weight_decay=0.0 if kind == "l2_sp" else settings.weight_decay,
-        evaluate=lambda: _share_right(_predict(model, job.dev, accelerator), job.dev_labels),
+        evaluate=lambda: share_right(predict(model, job.dev, accelerator), job.dev_labels),
         patience=settings.patience or None,
         checkpoint=folder / CHECKPOINT,
         accelerator=accelerator,
@@ -235,7 +253,7 @@ def _tune_network(
     )
     if kind == "lora":
         merge_lora(model.network.encoder)
-    return Tuned(model, history, facts, lambda items: _predict(model, items, accelerator))
+    return Tuned(model, history, facts, lambda items: predict(model, items, accelerator))
 
 
 def _with_parts(
@@ -265,12 +283,12 @@ def _with_parts(
 
     # By a seed of its own: shuffled by the source's, two domains of one size would be shuffled alike.
     target_seed = int(np.random.default_rng([seed, *b"target"]).integers(2**32))
-    texts = _target_text(tests, strategy)
+    texts = target_text(tests, strategy)
     if kind == "udalm":
         from nlptransfer.finetuning.masked_lm import MaskedLMHead, ModelWithHead, make_udalm_step
 
         tokenizer = model.tokenizer
-        ids = [row[: settings.max_length] for row in _whole_ids(tokenizer, texts)]
+        ids = [row[: settings.max_length] for row in whole_ids(tokenizer, texts)]
         target = DocumentBatches(
             ids, None, batch_size=settings.batch_size, max_length=settings.max_length, seed=target_seed
         )
@@ -330,16 +348,16 @@ def _tune_head_only(
         return Tuned(trees, [], facts, lambda texts: [names[label] for label in trees.predict(list(texts))])
     model = make_model(settings, job, place, accelerator, seed=seed)
     kept = None if _reinitialise(model, strategy, seed) else place
-    facts |= {**_reading(model, job), **fit_head(settings, model, job, kept, accelerator, seed)}
+    facts |= {**reading(model, job), **fit_head(settings, model, job, kept, accelerator, seed)}
     facts["trained_parameters"] = sum(parameter.numel() for parameter in model.network.head.parameters())
 
-    def predict(items: Sequence[Any]) -> list[Any]:
+    def predict_by_kept(items: Sequence[Any]) -> list[Any]:
         features = frozen_features(settings, model, items, kept, accelerator)
         head = model.network.head
         scores = features @ head.weight.detach().cpu().numpy().T + head.bias.detach().cpu().numpy()
-        return _as_given(scores.argmax(axis=1).tolist(), items)
+        return as_given(scores.argmax(axis=1).tolist(), items)
 
-    return Tuned(model, [], facts, predict)
+    return Tuned(model, [], facts, predict_by_kept)
 
 
 def _reinitialise(model: Any, strategy: Strategy, seed: int) -> bool:
@@ -375,7 +393,7 @@ def _self_train(
 
     if job.is_tagging:
         raise InputError("self_training is for texts", remedy="Leave it out; dapt and udalm adapt taggers.")
-    texts = _target_text(tests, strategy)
+    texts = target_text(tests, strategy)
     history: list[dict[str, Any]] = []
     if base is not None:
         model = nlptransfer.load(base)
@@ -387,9 +405,9 @@ def _self_train(
     ((_, share),) = strategy.after
     labels = np.asarray(job.train_labels)
     priors = np.bincount(labels, minlength=len(job.label_names)) / len(labels)
-    temperature = calibration_temperature(_probabilities(model, job.dev, accelerator), np.asarray(job.dev_labels))
+    temperature = calibration_temperature(probabilities(model, job.dev, accelerator), np.asarray(job.dev_labels))
     rows, pseudo, weights = choose_pseudo_labels(
-        _probabilities(model, texts, accelerator).astype(np.float64), share, priors, temperature
+        probabilities(model, texts, accelerator).astype(np.float64), share, priors, temperature
     )
     batches = make_batches(
         model,
@@ -425,309 +443,9 @@ def _self_train(
         "plan": plan.preview(),
     }
     numbered = [{**row, "epoch": number} for number, row in enumerate(history, start=1)]
-    return Tuned(model, numbered, facts, lambda items: _predict(model, items, accelerator))
-
-
-def prepare_encoder(
-    settings: Settings,
-    job: Job,
-    strategy: Strategy,
-    seed: int,
-    tests: Sequence[Test],
-    accelerator: Accelerator,
-    tell: Callable[[str], Any],
-) -> tuple[Path, dict[str, Any]]:
-    """The folder of the encoder that a strategy starts from: as it was named, or adapted to the target's text.
-
-    An adapted encoder is kept beside the cells, for all systems, sources and sizes that start from it.
-    """
-    from nlptransfer.embeddings.find_encoder import find_encoder, quiet_transformers
-
-    place = find_encoder(str(settings.encoder))
-    steps = [(step, number) for step, number in strategy.before if step in ("extend_vocabulary", "dapt")]
-    if not steps:
-        return place, {}
-    from nlptransfer.files import write_folder_whole
-    from nlptransfer.finetuning.masked_lm import MaskedLMHead, adapt_by_masked_lm
-    from nlptransfer.finetuning.vocabulary_extension import extend_vocabulary, find_split_words
-    from nlptransfer.models.transformer import load_encoder
-    from nlptransfer.models.transformer_text_classifier import load_tokenizer
-    from nlptransfer.training.seeding import seeded
-
-    texts = _target_text(tests, strategy)
-    target = (tests[0].pair.target if tests[0].pair is not None else "target").replace(":", "_").replace("/", "_")
-    name = "+".join(f"{step}={number:g}" for step, number in steps)
-    kept = settings.output_dir / "cells" / "encoders" / f"{target}-{name}-{seed}"
-    if kept.exists():
-        return kept, {"encoder adapted by": name}
-    tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention_of(settings, accelerator))
-    facts: dict[str, Any] = {"encoder adapted by": name}
-    history: list[dict[str, Any]] = []
-    for step, number in steps:
-        if step == "extend_vocabulary":
-            whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
-            words = find_split_words(tokenizer, whole, num_words=int(number), min_count=_MIN_WORD_COUNT)
-            report = extend_vocabulary(tokenizer, encoder, [word.word for word in words], texts=whole)
-            facts["words added"] = len(words)
-            facts["pieces per word"] = f"{report.pieces_per_word_before:.3f}, then {report.pieces_per_word_after:.3f}"
-            continue
-        with seeded(seed):
-            head = MaskedLMHead.from_folder(place, encoder)
-        history = adapt_by_masked_lm(
-            encoder,
-            head,
-            _whole_ids(tokenizer, texts),
-            mask_id=tokenizer.mask_token_id,
-            special_ids=tokenizer.all_special_ids,
-            epochs=int(number),
-            batch_size=settings.batch_size,
-            learning_rate=settings.masked_lm_learning_rate,
-            max_length=settings.max_length,
-            seed=seed,
-            accelerator=accelerator,
-            description=f"{target}, masked LM",
-        )
-        facts["masked_lm_loss"] = [round(row["loss"], 3) for row in history]
-        tell(f"{target}: {name}, masked-LM loss by epoch {facts['masked_lm_loss']}")
-    with write_folder_whole(kept) as temporary:
-        with quiet_transformers():
-            encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
-        tokenizer.save_pretrained(temporary)
-    return kept, facts
-
-
-def make_model(
-    settings: Settings, job: Job, place: Path, accelerator: Accelerator, *, seed: int, pretrained: bool = True
-) -> Any:
-    """The encoder with a fresh head and its tokenizer, before training."""
-    from nlptransfer.models.transformer import (
-        TransformerClassifier,
-        TransformerTagger,
-        load_encoder,
-        load_native_classifier,
-    )
-    from nlptransfer.models.transformer_text_classifier import TransformerTextClassifier, load_tokenizer
-    from nlptransfer.models.transformer_word_tagger import TransformerWordTagger
-    from nlptransfer.training.seeding import seeded
-
-    tokenizer = load_tokenizer(place)
-    layers, number = choose_layers(settings.layers), len(job.label_names)
-    pad_id = tokenizer.pad_token_id or 0
-    loading: dict[str, Any] = {"pretrained": pretrained, **attention_of(settings, accelerator)}
-    with seeded(seed):
-        if job.is_tagging:
-            tagger = TransformerTagger(
-                load_encoder(place, **loading),
-                number,
-                subwords=settings.subwords,
-                layers=layers,
-                dropout=settings.dropout,
-                pad_id=pad_id,
-            )
-            column = {"tag_column": settings.tag_column or "upos"}
-            return TransformerWordTagger(
-                tokenizer, job.label_names, tagger, max_length=settings.max_length, metadata=column
-            )
-        native = settings.pooling == "native"
-        encoder = load_native_classifier(place, number, **loading) if native else load_encoder(place, **loading)
-        network = TransformerClassifier(
-            encoder, number, pooling=settings.pooling, layers=layers, dropout=settings.dropout, pad_id=pad_id
-        )
-    return TransformerTextClassifier(
-        tokenizer, job.label_names, network, max_length=settings.max_length, truncation=settings.truncation
-    )
-
-
-def attention_of(settings: Settings, accelerator: Accelerator) -> dict[str, Any]:
-    """How attention is computed in training."""
-    # Plain products are the faster ones there, as long as no weight is dropped (benchmarks/transformer_finetuning.py).
-    plain = accelerator.device.type == "cpu" and settings.precision == "bf16" and settings.attention_dropout == 0
-    return {"attention_dropout": settings.attention_dropout, "attention": "eager" if plain else None}
-
-
-def make_batches(
-    model: Any,
-    items: Sequence[Any],
-    labels: Sequence[Any] | None,
-    *,
-    batch_size: int,
-    seed: int,
-    weights: np.ndarray | None = None,
-) -> Any:
-    """Batches of texts or of tagged sentences, as the model reads them."""
-    import numpy as np
-
-    from nlptransfer.data.feature_batches import DocumentBatches
-    from nlptransfer.data.subword_words import WordBatches
-
-    if hasattr(model, "tags"):
-        encoded = model.encode(items, labels)
-        return WordBatches(
-            encoded, batch_size=batch_size, max_length=model.max_length, context=model.context, seed=seed
-        )
-    tokenized = model.encode(items)
-    own = None if labels is None else np.asarray(labels, dtype=np.int64)[tokenized.documents]
-    if weights is not None:
-        weights = weights[tokenized.documents]
-    return DocumentBatches(
-        tokenized.ids, own, batch_size=batch_size, max_length=model.max_length, seed=seed, weights=weights
-    )
-
-
-def fit_head(
-    settings: Settings, model: Any, job: Job, place: Path | None, accelerator: Accelerator, seed: int
-) -> dict[str, Any]:
-    """Set the head to a logistic regression on the frozen encoder's features; see `frozen_features`."""
-    import numpy as np
-    import torch
-
-    from nlptransfer.finetuning.feature_extraction import fit_feature_classifier
-
-    started = time.perf_counter()
-    features = frozen_features(settings, model, job.train, place, accelerator)
-    encoding_seconds = time.perf_counter() - started
-    fitted = fit_feature_classifier(
-        features,
-        np.asarray(_flat(job.train_labels)),
-        num_labels=len(job.label_names),
-        seed=seed,
-        regularization=settings.regularization,
-    )
-    assert isinstance(fitted.model, tuple)
-    coefficients, intercepts = fitted.model
-    head = model.network.head
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(coefficients))
-        # A label that none of these items has: as good as impossible, and still a number to train from.
-        head.bias.copy_(torch.from_numpy(intercepts).clamp(min=-1e4))
-    return {
-        "C of the head": fitted.regularization,
-        "encoding_seconds": encoding_seconds,
-        "head_seconds": time.perf_counter() - started - encoding_seconds,
-    }
-
-
-def frozen_features(
-    settings: Settings, model: Any, items: Sequence[Any], place: Path | None, accelerator: Accelerator
-) -> np.ndarray:
-    """What the head sees of texts (N, H), or of words (words, H), with the encoder as it is.
-
-    Args:
-        settings: the recipe's.
-        model: before training.
-        items: texts, or lists of words.
-        place: the encoder's folder, whose features are kept on disk; None for a pass of the model itself, where its
-            encoder is no longer that of any folder.
-        accelerator: device and precision.
-    """
-    from nlptransfer.models.transformer_text_classifier import document_features
-
-    network = model.network
-    if place is None or (not hasattr(model, "tags") and network.native is not None):
-        if hasattr(model, "tags"):
-            raise InputError("reinitialise leaves no features to extract", remedy="Use it with full.")
-        return document_features(network.to(accelerator.device), model.encode(items), autocast=accelerator.autocast)
-    features: np.ndarray = make_extractor(settings, place, accelerator, words=hasattr(model, "tags")).encode(items)
-    return features[0] if hasattr(model, "tags") else features
-
-
-def make_extractor(settings: Settings, place: Path, accelerator: Accelerator, *, words: bool = False) -> Any:
-    """Features of texts or of words, computed once and kept on disk; those that a network around the encoder sees."""
-    from nlptransfer.embeddings.encoder_features import EncoderFeatures
-    from nlptransfer.embeddings.encoder_word_features import EncoderWordFeatures
-    from nlptransfer.models.transformer import num_hidden_states
-
-    chosen = choose_layers(settings.layers)
-    reading: dict[str, Any] = {
-        # A mix that has learnt nothing yet is the mean of all.
-        "layers": tuple(range(num_hidden_states(place))) if chosen == "mix" else chosen,
-        "max_length": settings.max_length,
-        "device": str(accelerator.device),
-        "precision": "bf16" if settings.precision == "bf16" else "fp32",
-    }
-    if words:
-        return EncoderWordFeatures(place, subwords=settings.subwords, **reading)
-    pooling = "mean" if settings.pooling == "native" else settings.pooling
-    return EncoderFeatures(place, pooling=pooling, truncation=settings.truncation, **reading)
-
-
-def choose_layers(names: Sequence[str]) -> Any:
-    """Layers as the command line gives them: numbers, or the one word mix.
-
-    Raises:
-        InputError: something else.
-    """
-    if list(names) == ["mix"]:
-        return "mix"
-    try:
-        return tuple(int(name) for name in names)
-    except ValueError:
-        raise InputError("--layers is out of range", expected="whole numbers, or mix", found=" ".join(names)) from None
+    return Tuned(model, numbered, facts, lambda items: predict(model, items, accelerator))
 
 
 def _task_step(model: Any, batch: Any, progress: float) -> dict[str, Any]:
     """What each step minimises: the network's own loss."""
     return {"loss": model.loss(model(batch), batch)}
-
-
-def _predict(model: Any, items: Sequence[Any], accelerator: Accelerator) -> list[Any]:
-    """Label ids: one per text, or a list per sentence."""
-    if hasattr(model, "tags"):
-        return _as_given(model.predict_ids(model.encode(items), autocast=accelerator.autocast).tolist(), items)
-    labels: list[Any] = _probabilities(model, items, accelerator).argmax(axis=1).tolist()
-    return labels
-
-
-def _probabilities(model: Any, texts: Sequence[str], accelerator: Accelerator) -> np.ndarray:
-    from nlptransfer.models.transformer_text_classifier import document_probabilities
-
-    return document_probabilities(
-        model.network.to(accelerator.device), model.encode(texts), autocast=accelerator.autocast
-    )
-
-
-def _share_right(predicted: Sequence[Any], labels: Sequence[Any]) -> float:
-    pairs = list(zip(_flat(predicted), _flat(labels), strict=True))
-    return sum(found == wanted for found, wanted in pairs) / max(len(pairs), 1)
-
-
-def _as_given(ids: list[int], items: Sequence[Any]) -> list[Any]:
-    """Label ids of texts as they are, those of words as lists as long as the sentences."""
-    if not items or isinstance(items[0], str):
-        return ids
-    following = iter(ids)
-    return [[next(following) for _ in item] for item in items]
-
-
-def _flat(labels: Sequence[Any]) -> list[int]:
-    """Label ids of texts as they are, of sentences word by word."""
-    if len(labels) and isinstance(labels[0], list | tuple):
-        return [label for own in labels for label in own]
-    return list(labels)
-
-
-def _target_text(tests: Sequence[Test], strategy: Strategy) -> list[Any]:
-    texts = [test.unlabelled for test in tests if test.unlabelled]
-    if len(texts) != 1:
-        raise InputError(
-            f"'{strategy.name}' adapts to the target's unlabelled text, and there is none",
-            remedy="Name a target with --target_data (of tagged words, one that ships a train split), or leave it out.",
-        )
-    return list(texts[0])
-
-
-def _whole_ids(tokenizer: Any, texts: Sequence[Any]) -> list[Any]:
-    """Texts, or sentences as lists of words, as subword ids with what frames them, none cut off."""
-    import numpy as np
-
-    whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
-    encoded = tokenizer(whole, return_attention_mask=False, return_token_type_ids=False, verbose=False)["input_ids"]
-    return [np.asarray(ids, dtype=np.int64) for ids in encoded]
-
-
-def _reading(model: Any, job: Job) -> dict[str, Any]:
-    """How the encoder reads the training items: what is cut, what unknown."""
-    encoded = model.encode(job.train)
-    if job.is_tagging:
-        return {"words": encoded.num_words, "unknown_words": encoded.num_unknown, "cut_words": encoded.num_cut}
-    return {"truncated_texts": encoded.num_truncated}

@@ -8,6 +8,7 @@ several numbers of labels.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class Settings(RunSettings):
     epochs: int = 4
     """Passes over the training data; the best one on development data is kept."""
     min_steps: int = 100
-    """At least so many steps, in more passes where there are few labels."""
+    """At least so many steps: few labels are gone through several times an epoch."""
     patience: int = 0
     """Stop after so many epochs without a better development score; 0: go through all."""
     batch_size: int = 16
@@ -143,7 +144,7 @@ class Settings(RunSettings):
         check_values(self, once, lambda names: len(set(names)) == len(names), expected="each at most once")
         if not self.strategies and not self.baselines:
             raise InputError("there is nothing to train", remedy="Name --strategies, such as full.")
-        from nlptransfer.recipes.finetuning_systems import choose_layers
+        from nlptransfer.recipes.finetuning_models import choose_layers
 
         choose_layers(self.layers)
         for name in self.strategies:
@@ -198,6 +199,11 @@ def run(settings: Settings) -> None:
     from nlptransfer.recipes.finetuning_systems import list_systems
     from nlptransfer.recipes.finishing import finish_run
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "this recipe runs several sources at once by itself, and not under accelerate launch",
+            remedy="Start it once, with --processes 2.",
+        )
     started = time.perf_counter()
     kept = {name: value for name, value in settings_to_dict(settings).items() if name != "processes"}
     if not settings.dry_run:

@@ -208,7 +208,7 @@ def test_a_tagger_is_trained_and_scored_on_every_word_of_both_domains(files: Pat
 
 def test_lp_ft_starts_from_the_head_of_feature_extraction(files: Path) -> None:
     from nlptransfer.recipes.finetuning_data import load_jobs
-    from nlptransfer.recipes.finetuning_systems import fit_head, frozen_features, make_model
+    from nlptransfer.recipes.finetuning_models import fit_head, frozen_features, make_model
     from nlptransfer.training.devices import make_accelerator
 
     settings = Settings(
