@@ -81,6 +81,16 @@ def test_denoising_benchmark_compares_with_the_formulas_and_with_a_trained_autoe
 
 
 @pytest.mark.slow
+def test_fine_tuning_benchmark_rates_both_precisions_against_trainer() -> None:
+    result = run_benchmark("transformer_finetuning.py", "--small", "--threads", "1", "--check_accuracy")
+    assert result.returncode == 0, result.stderr
+    for side in ("nlptransfer, bf16", "nlptransfer, fp32", "Trainer, fp32", "Trainer, bf16"):
+        assert re.search(rf"^\| {side} \| [\d,.]+ \(.*\) \| \d+\.\d\d \(.*\) \| [\d,]+ \|", result.stdout, re.MULTILINE)
+        assert re.search(rf"^\| {side} \| \d+\.\d% \| \d+ \|$", result.stdout, re.MULTILINE)
+    assert re.search(r"1\.5: (?:reached|missed) \|$", result.stdout, re.MULTILINE)
+
+
+@pytest.mark.slow
 def test_encoder_benchmark_rates_features_against_sentence_transformers() -> None:
     pytest.importorskip("sentence_transformers")
     result = run_benchmark("encoder_features.py", "--small", "--threads", "1")

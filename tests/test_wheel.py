@@ -86,7 +86,16 @@ def test_the_installed_recipe_runs_its_sample_from_another_folder_without_a_netw
     flags = ["--output_dir", "out", "--device", "cpu"]
     flags += {
         "denoising_autoencoder": ["--epochs", "1", "--max_features", "500", "--output_dim", "100"],
-        "pretrain_encoder": ["--max_steps", "2", "--steps_per_checkpoint", "1", "--num_layers", "1", "--hidden_dim", "64"],
+        "pretrain_encoder": [
+            "--max_steps",
+            "2",
+            "--steps_per_checkpoint",
+            "1",
+            "--num_layers",
+            "1",
+            "--hidden_dim",
+            "64",
+        ],
         "transformer_finetuning": ["--epochs", "1", "--min_steps", "0", "--strategies", "full", "--max_length", "32"],
     }.get(recipe, ["--epochs", "1"])
     run_installed(installed, tmp_path, "-m", f"nlptransfer.recipes.{recipe}", *flags)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from nlptransfer.embeddings.find_encoder import find_encoder
+from nlptransfer.embeddings.encoder_settings import check_max_length, load_tokenizer
+from nlptransfer.embeddings.find_encoder import find_encoder, quiet_transformers
 from nlptransfer.errors import InputError
 from nlptransfer.files import write_folder_whole
 from nlptransfer.training.loop import train
@@ -86,7 +86,6 @@ def pretrain_tsdae(
             found=str(error),
             remedy='Install it with: pip install "nlptransfer[sentence-transformers]"',
         ) from error
-    from transformers import AutoTokenizer
 
     if not 0 <= deletion < 1:
         raise ValueError(f"deletion must be from 0 to below 1, found {deletion}")
@@ -96,23 +95,12 @@ def pretrain_tsdae(
     if not kept:
         raise InputError("there is nothing to reconstruct: no text has a word", found=f"{len(texts)} texts")
     folder = find_encoder(str(encoder_folder))
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    with seeded(seed), _without_notices():
+    tokenizer = load_tokenizer(folder)
+    with seeded(seed), quiet_transformers():
         reader = Transformer(str(folder), max_seq_length=max_length, model_kwargs={"dtype": torch.float32})
         model = SentenceTransformer(modules=[reader, Pooling(reader.get_embedding_dimension(), "mean")], device="cpu")
         encoder: Any = model.transformers_model
-        longest = min(
-            getattr(encoder.config, "max_position_embeddings", None) or max_length,
-            tokenizer.model_max_length,
-        )
-        if max_length > longest:
-            raise InputError(
-                "max_length is more than the encoder reads",
-                where=folder,
-                expected=f"at most {longest}",
-                found=str(max_length),
-                remedy=f"Set it to {longest} or less.",
-            )
+        check_max_length(max_length, encoder.config, tokenizer, where=folder)
         try:
             denoiser = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
         except ValueError as error:
@@ -143,26 +131,10 @@ def pretrain_tsdae(
         description="TSDAE",
     )
     output_dir = Path(output_dir)
-    with write_folder_whole(output_dir) as temporary, _without_notices():
+    with write_folder_whole(output_dir) as temporary, quiet_transformers():
         encoder.cpu().save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     return output_dir
-
-
-@contextmanager
-def _without_notices() -> Iterator[None]:
-    """Keep transformers from telling that the decoder's weights are new, as they are meant to be, and from bars."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def delete_words(text: str, deletion: float, random: np.random.Generator) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from nlptransfer.errors import InputError
@@ -42,3 +42,23 @@ def documents(dataset: Dataset) -> list[Document]:
         found=", ".join(repr(name) for name in names) or "no columns",
         remedy="Load it with load_corpus; for a file or a hub dataset name its column with text_column.",
     )
+
+
+def only_texts(documents: Sequence[Document]) -> list[str]:
+    """Documents that are all texts, for what reads them word by word.
+
+    Args:
+        documents: N of them.
+
+    Raises:
+        InputError: one is a bag of terms, which has no order.
+    """
+    texts = [document for document in documents if isinstance(document, str)]
+    if len(texts) < len(documents):
+        raise InputError(
+            "an encoder reads texts",
+            expected="running text",
+            found="documents that are bags of counted terms",
+            remedy="Choose a corpus with texts, or n-gram features.",
+        )
+    return texts

@@ -55,7 +55,7 @@ def tokenize_documents(
         >>> tokenize_documents(tokenizer, ["a good book"], max_length=256).ids
         [array([ 101, 1037, 2204, 2338,  102])]
     """
-    prefix_ids, suffix_ids = special_ids(tokenizer)
+    prefix_ids, suffix_ids = framing_ids(tokenizer)
     room = _room(max_length, len(prefix_ids) + len(suffix_ids), truncation)
     bare = _bare_ids(tokenizer, texts)
     lengths = np.fromiter(map(len, bare), dtype=np.int64, count=len(bare))
@@ -96,7 +96,7 @@ def cut_documents(
         ids_without_special: the token ids of N documents.
         max_length: in tokens, the special ones included.
         truncation: "head", "head_tail" or "windows".
-        prefix_ids: of the special tokens before a document, see `special_ids`.
+        prefix_ids: of the special tokens before a document, see `framing_ids`.
         suffix_ids: of those after it.
 
     Returns:
@@ -131,11 +131,11 @@ def cut_documents(
 
 def count_truncated(tokenizer: Any, texts: Sequence[str], *, max_length: int, truncation: Truncation = "head") -> int:
     """How many of the texts have tokens that are not read; the arguments are those of `tokenize_documents`."""
-    room = _room(max_length, sum(map(len, special_ids(tokenizer))), truncation)
+    room = _room(max_length, sum(map(len, framing_ids(tokenizer))), truncation)
     return 0 if truncation == "windows" else sum(len(ids) > room for ids in _bare_ids(tokenizer, texts))
 
 
-def special_ids(tokenizer: Any) -> tuple[list[int], list[int]]:
+def framing_ids(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The ids that a tokenizer puts before a text and after it, such as those of [CLS] and [SEP].
 
     Found by what it does to a short text, since tokenizers of different makes agree on nothing else.

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from nlptransfer.data.batching import Window, length_groups
-from nlptransfer.data.subword_texts import special_ids
+from nlptransfer.data.subword_texts import framing_ids
+from nlptransfer.errors import InputError
 from nlptransfer.types import NO_LABEL, Batch
 
 
@@ -94,7 +95,7 @@ def encode_words(
     too_long = np.array([len(piece) > max_word_length for piece in pieces], dtype=bool)
     kept = [np.asarray(piece[:max_word_length] or [tokenizer.unk_token_id or 0], dtype=np.int64) for piece in pieces]
     sizes = np.array([len(piece) for piece in kept], dtype=np.int64)
-    prefix, suffix = special_ids(tokenizer)
+    prefix, suffix = framing_ids(tokenizer)
     return SubwordSentences(
         starts=np.concatenate([[0], np.cumsum(lengths)]),
         subword_starts=np.concatenate([[0], np.cumsum(sizes[word_rows])]),
@@ -105,6 +106,34 @@ def encode_words(
         num_unknown=int(unknown[word_rows].sum()),
         num_cut=int(too_long[word_rows].sum()),
     )
+
+
+def window_sizes(tokenizer: Any, *, max_length: int, context: int = 16, word_length: int = 32) -> tuple[int, int]:
+    """What there is room for in windows of few subwords.
+
+    Args:
+        tokenizer: a tokenizer of `transformers`.
+        max_length: subwords read at once, those that frame the text included.
+        context: subwords of context on either side of a window, where there is room.
+        word_length: subwords read of one word, where there is room.
+
+    Returns:
+        The context, a quarter of the room at most, and the subwords read of one word, for `WordBatches` and
+        `encode_words`.
+
+    Raises:
+        InputError: `max_length` leaves no room for a word.
+    """
+    num_framing = sum(map(len, framing_ids(tokenizer)))
+    room = max_length - num_framing
+    if room < 1:
+        raise InputError(
+            "max_length leaves no room for a word",
+            expected=f"at least {num_framing + 1}, since the tokenizer adds {num_framing} special tokens",
+            found=str(max_length),
+        )
+    context = min(context, room // 4)
+    return context, min(word_length, room - 2 * context)
 
 
 def _word_pieces(tokenizer: Any, words: list[str]) -> list[list[int]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import xxhash
 
-from nlptransfer.data.documents import Document
+from nlptransfer.data.documents import Document, only_texts
 from nlptransfer.data.subword_texts import Truncation, count_truncated, tokenize_documents
 from nlptransfer.embeddings.frozen_encoder import FrozenEncoder, Precision, kept_features
 from nlptransfer.errors import InputError
@@ -127,7 +127,7 @@ class EncoderFeatures:
         Raises:
             InputError: a document is not a text.
         """
-        texts = _texts(documents)
+        texts = only_texts(documents)
         if not self.cache:
             return self._compute(texts)
         return kept_features(self._key(texts), (len(texts), self.dim), lambda: self._compute(texts))
@@ -140,7 +140,7 @@ class EncoderFeatures:
         """How many of the documents have tokens that are not read, since they have more than `max_length`."""
         return count_truncated(
             self._frozen.tokenizer,
-            _texts(documents),
+            only_texts(documents),
             max_length=self.max_length,
             truncation=self.truncation,
         )
@@ -254,15 +254,3 @@ class EncoderFeatures:
         else:
             np.add.at(features, documents, (hidden * counts).sum(dim=1).cpu().numpy())
         np.add.at(num_pooled, documents, counted[:, 1] - counted[:, 0])
-
-
-def _texts(documents: Sequence[Document]) -> list[str]:
-    texts = [document for document in documents if isinstance(document, str)]
-    if len(texts) < len(documents):
-        raise InputError(
-            "an encoder reads texts",
-            expected="running text",
-            found="documents that are bags of counted terms",
-            remedy="Choose a corpus with texts, or n-gram features.",
-        )
-    return texts

@@ -17,11 +17,6 @@ WordPooling = Literal["first", "mean"]
 
 _log = logging.getLogger(__name__)
 
-# Subwords on either side of the words that count in a window, and subwords read of one word; both less where
-# `max_length` leaves no room for them.
-_CONTEXT = 16
-_WORD_LENGTH = 32
-
 
 class EncoderWordFeatures:
     """The hidden states of a pretrained encoder at each word, for tagging.
@@ -122,21 +117,11 @@ class EncoderWordFeatures:
     def _compute(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
         from tqdm import tqdm
 
-        from nlptransfer.data.subword_texts import special_ids
-        from nlptransfer.data.subword_words import WordBatches, encode_words
+        from nlptransfer.data.subword_words import WordBatches, encode_words, window_sizes
 
         frozen = self._frozen
-        room = frozen.max_length - sum(map(len, special_ids(frozen.tokenizer)))
-        if room < 1:
-            raise InputError(
-                "max_length leaves no room for a word",
-                expected=f"at least {frozen.max_length - room + 1}, since the tokenizer adds special tokens",
-                found=str(frozen.max_length),
-            )
-        context = min(_CONTEXT, room // 4)
-        encoded = encode_words(
-            frozen.tokenizer, sentences, max_word_length=max(1, min(_WORD_LENGTH, room - 2 * context))
-        )
+        context, word_length = window_sizes(frozen.tokenizer, max_length=frozen.max_length)
+        encoded = encode_words(frozen.tokenizer, sentences, max_word_length=word_length)
         if encoded.num_cut:
             _log.warning("Of %s words only the first subwords were read.", f"{encoded.num_cut:,}")
         batches = WordBatches(encoded, batch_size=frozen.batch_size, max_length=frozen.max_length, context=context)

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from safetensors import SafetensorError
 
-from nlptransfer.embeddings.find_encoder import encoder_digest, find_encoder
+from nlptransfer.embeddings.encoder_settings import (
+    check_max_length,
+    check_weights,
+    load_config,
+    load_tokenizer,
+    padding_id,
+)
+from nlptransfer.embeddings.find_encoder import encoder_digest, find_encoder, quiet_transformers
 from nlptransfer.errors import InputError
 from nlptransfer.files import cache_folder, write_whole
 
@@ -78,17 +85,7 @@ class FrozenEncoder:
                 found=str(self._config.model_type),
                 remedy="Name another encoder.",
             )
-        longest = min(
-            getattr(self._config, "max_position_embeddings", None) or max_length, self.tokenizer.model_max_length
-        )
-        if max_length > longest:
-            raise InputError(
-                "max_length is more than the encoder reads",
-                where=self.folder,
-                expected=f"at most {longest}",
-                found=str(max_length),
-                remedy=f"Set it to {longest} or less.",
-            )
+        check_max_length(max_length, self._config, self.tokenizer, where=self.folder)
         last = int(self._config.num_hidden_layers)
         counted = {layer if layer >= 0 else last + 1 + layer for layer in layers}
         if not layers or len(counted) < len(layers) or not all(0 <= layer <= last for layer in counted):
@@ -113,7 +110,7 @@ class FrozenEncoder:
     @property
     def padding(self) -> int:
         """The id that fills up shorter inputs."""
-        return int(self.tokenizer.pad_token_id or 0)
+        return padding_id(self._config)
 
     @property
     def num_positions(self) -> int:
@@ -124,9 +121,7 @@ class FrozenEncoder:
     @cached_property
     def tokenizer(self) -> Any:
         """The encoder's own."""
-        from transformers import AutoTokenizer
-
-        return self._read(AutoTokenizer)
+        return load_tokenizer(self.folder)
 
     def hidden_states(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What the encoder makes of a batch.
@@ -157,24 +152,34 @@ class FrozenEncoder:
 
     @cached_property
     def _config(self) -> Any:
-        from transformers import AutoConfig
-
-        return self._read(AutoConfig)
+        return load_config(self.folder)
 
     @cached_property
     def _encoder(self) -> Any:
         import torch
         from transformers import AutoModel
-        from transformers.utils import logging as transformers_logging
 
-        # Its bar is drawn into logs as well; whoever wants it gets it back.
-        bars = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.disable_progress_bar()
         try:
-            encoder = self._read(AutoModel, use_safetensors=True, dtype=torch.float32)
-        finally:
-            if bars:
-                transformers_logging.enable_progress_bar()
+            with quiet_transformers():
+                encoder, found = AutoModel.from_pretrained(
+                    self.folder,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                )
+        except RuntimeError as error:
+            # All that transformers says of it is the name of a flag.
+            raise InputError("the weights do not fit the configuration beside them", where=self.folder) from error
+        except (OSError, ValueError, SafetensorError) as error:
+            raise InputError(
+                f"transformers can't read the encoder ({' '.join(str(error).split())})",
+                where=self.folder,
+                expected="config.json and *.safetensors of a model that transformers knows",
+                remedy="Save it again with save_pretrained, or name another encoder.",
+            ) from error
+        check_weights(found["missing_keys"], where=self.folder)
         encoder = encoder.to(self.device).eval().requires_grad_(False)
         if self.precision == "bf16":
             # As autocast would round these weights anyway, for each batch anew since they are not trained.
@@ -186,17 +191,6 @@ class FrozenEncoder:
 
             use_onednn(encoder)
         return encoder
-
-    def _read(self, kind: Any, **settings: Any) -> Any:
-        try:
-            return kind.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False, **settings)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(
-                f"transformers can't read the encoder ({' '.join(str(error).split())})",
-                where=self.folder,
-                expected="config.json, *.safetensors and the tokenizer's files of a model that transformers knows",
-                remedy="Save it again with save_pretrained, or name another encoder.",
-            ) from error
 
 
 def kept_features(key: str, shape: tuple[int, int], compute: Callable[[], np.ndarray]) -> np.ndarray:

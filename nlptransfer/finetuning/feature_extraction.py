@@ -21,6 +21,7 @@ REGULARIZATIONS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 """C of logistic regression on standardised features, from the simplest model on; cross-validation chooses."""
 _FOLDS = 5
 _FEW = 0.01
+_LEAST_DEVIATION = 1e-4  # of the median feature's
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,10 @@ def fit_feature_classifier(
 def _fit_linear(
     features: np.ndarray | sparse.csr_matrix, labels: np.ndarray, num_labels: int, seed: int, chosen: float | None
 ) -> FeatureClassifier:
-    from sklearn.preprocessing import StandardScaler
-
     if chosen is None:
         chosen = _choose(features, labels, seed)
-    scaler = StandardScaler(with_mean=not sparse.issparse(features))
-    estimator = _logistic_regression(chosen).fit(scaler.fit_transform(features), labels)
+    scaler = _scaler(features)
+    estimator = _logistic_regression(chosen).fit(scaler.transform(features), labels)
     coefficients = estimator.coef_ / scaler.scale_
     # What is not centred has no means.
     means = scaler.mean_ if scaler.with_mean else np.zeros(features.shape[1])
@@ -152,11 +151,24 @@ def _fit_linear(
     return FeatureClassifier((whole, added), chosen)
 
 
+def _scaler(features: np.ndarray | sparse.csr_matrix) -> Any:
+    """To means of 0, where the rows are dense, and deviations of 1, but for features that hardly vary.
+
+    Encoders have dimensions that are all but dead. Brought to a deviation of 1 one would get a coefficient of 1e30,
+    harmless here, and the end of any fine-tuning that starts from it: clipping would leave nothing of all other
+    gradients.
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler(with_mean=not sparse.issparse(features)).fit(features)
+    scaler.scale_ = np.maximum(scaler.scale_, _LEAST_DEVIATION * np.median(scaler.scale_))
+    return scaler
+
+
 def _choose(features: np.ndarray | sparse.csr_matrix, labels: np.ndarray, seed: int) -> float:
     """Of `REGULARIZATIONS` the one with the least log loss out of the folds."""
     from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold
-    from sklearn.preprocessing import StandardScaler
 
     seen, rarest = np.unique(labels), int(np.bincount(labels)[np.unique(labels)].min())
     if rarest < 2:
@@ -164,7 +176,7 @@ def _choose(features: np.ndarray | sparse.csr_matrix, labels: np.ndarray, seed: 
     losses = np.zeros(len(REGULARIZATIONS))
     folds = StratifiedKFold(min(_FOLDS, rarest), shuffle=True, random_state=seed)
     for train, held_out in folds.split(np.zeros(len(labels)), labels):
-        scaler = StandardScaler(with_mean=not sparse.issparse(features)).fit(features[train])
+        scaler = _scaler(features[train])
         train_rows, rows = scaler.transform(features[train]), scaler.transform(features[held_out])
         for at, strength in enumerate(REGULARIZATIONS):
             fitted = _logistic_regression(strength).fit(train_rows, labels[train])

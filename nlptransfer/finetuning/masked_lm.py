@@ -1,11 +1,10 @@
-"""Masked language modelling: an encoder goes on learning from unlabelled text, alone or beside a task."""
+"""Masked language modelling: tokens are hidden, and an encoder tells what they were; its head, loss and scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,13 @@ from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional
 
-from nlptransfer.data.feature_batches import DocumentBatches
+from nlptransfer.embeddings.encoder_settings import padding_id
+from nlptransfer.embeddings.find_encoder import quiet_transformers
 from nlptransfer.errors import InputError
-from nlptransfer.training.loop import train
-from nlptransfer.training.random_streams import own_random_stream
-from nlptransfer.training.schedules import linear
-from nlptransfer.types import NO_LABEL, Batch, DomainBatch, ModelOutput
+from nlptransfer.types import NO_LABEL, Batch
 
 PROBABILITY = 0.15
 _MASKED, _RANDOM = 0.8, 0.1
-
-MaskedLMStep = Callable[[Any, Batch, float], dict[str, torch.Tensor]]
-"""A `nlptransfer.training.loop.Step` over batches of text."""
-
-UdalmStep = Callable[[Any, DomainBatch, float], dict[str, torch.Tensor]]
-"""A `nlptransfer.training.loop.Step` over batches of two domains."""
 
 
 def mask_tokens(
@@ -85,6 +76,28 @@ def mask_tokens(
     masked_ids = torch.where(chosen & (fate < _MASKED), mask_id, input_ids)
     becomes_random = chosen & (fate >= _MASKED) & (fate < _MASKED + _RANDOM)
     return torch.where(becomes_random, random_ids, masked_ids), labels
+
+
+def mask_and_special_ids(tokenizer: Any) -> tuple[int, list[int]]:
+    """The token that hides others, and those that are never hidden.
+
+    Args:
+        tokenizer: of `transformers`.
+
+    Returns:
+        The id of the mask token, and those of all special tokens.
+
+    Raises:
+        InputError: the tokenizer has no mask token, as that of a model which was not pretrained by masked LM.
+    """
+    if tokenizer.mask_token_id is None:
+        raise InputError(
+            "the encoder has no mask token, so that it can't learn by masked language modelling",
+            found=type(tokenizer).__name__,
+            expected="an encoder that was pretrained that way, such as BERT or RoBERTa",
+            remedy="Leave out dapt and udalm, or name another encoder.",
+        )
+    return int(tokenizer.mask_token_id), list(tokenizer.all_special_ids)
 
 
 class MaskedLMHead(nn.Module):
@@ -155,26 +168,14 @@ class MaskedLMHead(nn.Module):
             ...     head = MaskedLMHead.from_folder(folder, encoder)
         """
         from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoModelForMaskedLM
-        from transformers.utils import logging
 
         if type(encoder.config) not in MODEL_FOR_MASKED_LM_MAPPING:
             return cls.fresh(encoder)
-        verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()  # it reports missing weights at length, and that is what we look for
-        logging.disable_progress_bar()
-        try:
-            with torch.random.fork_rng(devices=[]):  # weights that are missing are drawn, and then not used
-                model, found = AutoModelForMaskedLM.from_pretrained(
-                    folder,
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    use_safetensors=True,
-                    output_loading_info=True,
-                )
-        finally:
-            logging.set_verbosity(verbosity)
-            if bars:
-                logging.enable_progress_bar()
+        # Weights that are missing are drawn, and then not used.
+        with quiet_transformers(), torch.random.fork_rng(devices=[]):
+            model, found = AutoModelForMaskedLM.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+            )
         name = next((name for name in ("cls", "lm_head") if hasattr(model, name)), None)
         if name is None or any(key.startswith(f"{name}.") for key in found["missing_keys"]):
             return cls.fresh(encoder)
@@ -207,9 +208,8 @@ def hidden_states(encoder: nn.Module, input_ids: torch.Tensor, mask: torch.Tenso
     Returns:
         (batch, time, H).
     """
-    pad_id = getattr(encoder.config, "pad_token_id", None) or 0
     states: torch.Tensor = encoder(
-        input_ids=input_ids.masked_fill(~mask, pad_id), attention_mask=mask.long()
+        input_ids=input_ids.masked_fill(~mask, padding_id(encoder.config)), attention_mask=mask.long()
     ).last_hidden_state
     return states
 
@@ -273,279 +273,6 @@ def _predictions(
         generator=generator,
     )
     return head(hidden_states(encoder, masked_ids, batch.mask)[labels != NO_LABEL]), labels
-
-
-class EncoderWithHead(nn.Module):
-    """An encoder and its masked-LM head as the one module that `train` wants.
-
-    Args:
-        encoder: an ``AutoModel``.
-        head: its head.
-    """
-
-    def __init__(self, encoder: nn.Module, head: MaskedLMHead) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = head
-
-
-class ModelWithHead(nn.Module):
-    """A task's model and the masked-LM head of its encoder as the one module that `train` wants.
-
-    Args:
-        model: the task's, with `encoder`, ``forward(batch)`` and ``loss(output, batch)``; it alone is evaluated and
-            saved.
-        head: of its encoder.
-    """
-
-    def __init__(self, model: nn.Module, head: MaskedLMHead) -> None:
-        super().__init__()
-        self.model = model
-        self.head = head
-
-    @property
-    def encoder(self) -> nn.Module:
-        """The model's encoder."""
-        encoder: nn.Module = self.model.encoder  # type: ignore[assignment]
-        return encoder
-
-    def forward(self, batch: Batch) -> ModelOutput:
-        """What the model gives."""
-        output: ModelOutput = self.model(batch)
-        return output
-
-    def loss(self, output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """The model's loss."""
-        loss: torch.Tensor = self.model.loss(output, batch)  # type: ignore[operator]
-        return loss
-
-
-def make_masked_lm_step(
-    head: MaskedLMHead, *, mask_id: int, special_ids: Sequence[int], probability: float = PROBABILITY
-) -> MaskedLMStep:
-    """A step that trains an encoder on text without labels.
-
-    Every process of several draws its own tokens to hide.
-
-    Args:
-        head: the encoder's.
-        mask_id: the mask token.
-        special_ids: tokens that are never hidden.
-        probability: see `mask_tokens`.
-
-    Returns:
-        A step for `train` over an `EncoderWithHead`.
-
-    Example:
-        >>> step = make_masked_lm_step(head, mask_id=tokenizer.mask_token_id, special_ids=tokenizer.all_special_ids)
-        >>> train(EncoderWithHead(encoder, head), step, batches, optimizer, epochs=3, seed=0)
-    """
-
-    def step(model: Any, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
-        loss = masked_lm_loss(
-            model.encoder, head, batch, mask_id=mask_id, special_ids=special_ids, probability=probability
-        )
-        return {"loss": loss}
-
-    return step
-
-
-def make_udalm_step(
-    head: MaskedLMHead,
-    *,
-    mask_id: int,
-    special_ids: Sequence[int],
-    probability: float = PROBABILITY,
-    masked_lm_weight: float | None = None,
-) -> UdalmStep:
-    r"""A step that trains on labelled source items while the encoder goes on to learn the target's language.
-
-    .. math:: L = \lambda L_{\text{task}}(\text{source}) + (1 - \lambda) L_{\text{MLM}}(\text{target}),
-              \qquad \lambda = n / (n + m)
-
-    with n labelled source items and m unlabelled target items in the batch. As in the paper, adapt the encoder to the
-    target's text first (`adapt_by_masked_lm`). We depart in that n and m are counted anew in each batch, the last of
-    an epoch being smaller, and in that several processes count them in their parts.
-
-    The target's pass draws from a random stream of its own. With a weight of 0 the target is not read, and the training
-    is that on the source alone, number for number.
-
-    Args:
-        head: of the model's encoder.
-        mask_id: the mask token.
-        special_ids: tokens that are never hidden.
-        probability: see `mask_tokens`.
-        masked_lm_weight: :math:`1 - \lambda`, from 0 to below 1; None: by the numbers of items.
-
-    Returns:
-        A step for `train` over a `ModelWithHead` and `DomainBatches`, with the losses "loss", "task" and "masked_lm";
-        without the last where the weight is 0.
-
-    Raises:
-        ValueError: the weight is out of range.
-
-    Reference:
-        Karouzos et al. 2021, section 3, https://aclanthology.org/2021.naacl-main.203.
-
-    Compare with:
-        `adapt_by_masked_lm` and then plain training: the same text in two steps; the encoder may forget the first.
-
-    Example:
-        >>> step = make_udalm_step(head, mask_id=tokenizer.mask_token_id, special_ids=tokenizer.all_special_ids)
-        >>> train(ModelWithHead(classifier, head), step, DomainBatches(source, target), optimizer, epochs=5, seed=0)
-    """
-    if masked_lm_weight is not None and not 0 <= masked_lm_weight < 1:
-        raise ValueError(f"masked_lm_weight must be from 0 to below 1, found {masked_lm_weight}")
-
-    def step(model: Any, batch: DomainBatch, progress: float) -> dict[str, torch.Tensor]:
-        task = model.loss(model(batch.source), batch.source)
-        if masked_lm_weight == 0:
-            return {"loss": task, "task": task}
-        n, m = len(batch.source.input_ids), len(batch.target.input_ids)
-        weight = m / (n + m) if masked_lm_weight is None else masked_lm_weight
-        with own_random_stream(task.device):
-            masked_lm = masked_lm_loss(
-                model.encoder, head, batch.target, mask_id=mask_id, special_ids=special_ids, probability=probability
-            )
-        return {"loss": (1 - weight) * task + weight * masked_lm, "task": task, "masked_lm": masked_lm}
-
-    return step
-
-
-def adapt_by_masked_lm(
-    encoder: nn.Module,
-    head: MaskedLMHead,
-    ids: Sequence[np.ndarray],
-    *,
-    mask_id: int,
-    special_ids: Sequence[int],
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    max_length: int,
-    seed: int,
-    probability: float = PROBABILITY,
-    warmup: float = 0.06,
-    weight_decay: float = 0.01,
-    max_gradient_norm: float = 1.0,
-    accelerator: Accelerator | None = None,
-    checkpoint: str | Path | None = None,
-    resume: bool = False,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
-    description: str = "masked LM",
-) -> list[dict[str, Any]]:
-    """Go on with an encoder's pretraining on unlabelled documents: those of a domain (DAPT), or of a task (TAPT).
-
-    Documents longer than `max_length` are cut into parts of about equal length, so that all their text is read.
-    AdamW, with a learning rate that rises over the first `warmup` of the run and then falls to 0 in a straight line.
-
-    Args:
-        encoder: an ``AutoModel``; trained in place.
-        head: its head; trained in place.
-        ids: the documents as subword ids, special tokens around them included.
-        mask_id: the mask token.
-        special_ids: tokens that are never hidden.
-        epochs: passes over the documents.
-        batch_size: documents per step.
-        learning_rate: at its highest; 1e-4 in the paper.
-        max_length: tokens read at once.
-        seed: of the order, of the hidden tokens and of dropout.
-        probability: see `mask_tokens`.
-        warmup: share of the run.
-        weight_decay: of AdamW, on matrices alone.
-        max_gradient_norm: gradients are scaled down to this norm.
-        accelerator: see `train`; so are the four that follow.
-        checkpoint: file that holds the state after each epoch; None writes none.
-        resume: continue from `checkpoint` where there is one.
-        on_epoch: called with each epoch's history row.
-        description: of the progress bar.
-
-    Returns:
-        The history, as `train` gives it.
-
-    Raises:
-        InputError: there are no documents.
-
-    Reference:
-        Gururangan et al. 2020, sections 3 and 4, https://aclanthology.org/2020.acl-main.740.
-
-    Compare with:
-        `make_udalm_step`, which learns the task at the same time.
-
-    Example:
-        >>> ids = [np.array(tokenizer(text).input_ids) for text in target_texts]
-        >>> adapt_by_masked_lm(encoder, head, ids, mask_id=tokenizer.mask_token_id,
-        ...                    special_ids=tokenizer.all_special_ids, epochs=3, batch_size=16,
-        ...                    learning_rate=1e-4, max_length=256, seed=0)
-    """
-    if not len(ids):
-        raise InputError("there is no text to adapt the encoder to", expected="a document or more", found="none")
-    parts = [
-        part for document in ids for part in cut_document(document, max_length=max_length, special_ids=special_ids)
-    ]
-    model = EncoderWithHead(encoder, head)
-    return train(
-        model,
-        make_masked_lm_step(head, mask_id=mask_id, special_ids=special_ids, probability=probability),
-        DocumentBatches(parts, None, batch_size=batch_size, max_length=max_length, seed=seed),
-        make_adamw(model, learning_rate=learning_rate, weight_decay=weight_decay),
-        epochs=epochs,
-        seed=seed,
-        schedule=partial(linear, warmup=warmup),
-        max_gradient_norm=max_gradient_norm,
-        checkpoint=checkpoint,
-        resume=resume,
-        accelerator=accelerator,
-        on_epoch=on_epoch,
-        description=description,
-    )
-
-
-def cut_document(document: np.ndarray, *, max_length: int, special_ids: Sequence[int]) -> list[np.ndarray]:
-    """A document in parts of about equal length, none too long, each with the special tokens around it.
-
-    Args:
-        document: (T,) subword ids.
-        max_length: of a part.
-        special_ids: what counts as special at the document's two ends.
-
-    Returns:
-        The parts; the document itself where it fits.
-
-    Raises:
-        ValueError: no room for a token between the special ones.
-
-    Example:
-        >>> [part.tolist() for part in cut_document(np.array([2, 7, 8, 9, 3]), max_length=4, special_ids=[2, 3])]
-        [[2, 7, 8, 3], [2, 9, 3]]
-    """
-    if len(document) <= max_length:
-        return [document]
-    ordinary = np.flatnonzero(~np.isin(document, list(special_ids)))
-    first, last = (int(ordinary[0]), int(ordinary[-1]) + 1) if len(ordinary) else (0, len(document))
-    start, body, end = document[:first], document[first:last], document[last:]
-    room = max_length - len(start) - len(end)
-    if room < 1:
-        raise ValueError(
-            f"max_length must leave room beside {len(start) + len(end)} special tokens, found {max_length}"
-        )
-    return [np.concatenate([start, part, end]) for part in np.array_split(body, -(-len(body) // room))]
-
-
-def make_adamw(model: nn.Module, *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over all that trains, which spares biases and layer norms the weight decay.
-
-    Args:
-        model: whose parameters to train.
-        learning_rate: at its highest.
-        weight_decay: on matrices.
-    """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
 
 
 @dataclass(frozen=True)

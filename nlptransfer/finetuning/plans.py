@@ -27,7 +27,7 @@ class TuningPlan:
         trained: (epochs, groups) True where a group trains.
         rates: (groups,) learning rates at the schedule's height.
         schedule: progress in 0..1 -> factor on all rates.
-        sizes: (groups,) how many numbers each group holds.
+        sizes: (groups,) how many numbers each group holds that may be trained.
 
     Raises:
         ValueError: the shapes don't fit each other, or in some epoch nothing trains.
@@ -95,12 +95,14 @@ def make_plan(
     """
     rates = [learning_rate] * len(groups) if isinstance(learning_rate, float) else list(learning_rate)
     rows = train_all(len(groups), epochs) if trained is None else trained
+    # What is frozen already, as the encoder around LoRA is, trains in no epoch.
+    sizes = [sum(own.numel() for own in group.parameters if own.requires_grad) for group in groups]
     return TuningPlan(
         groups=tuple(group.name for group in groups),
-        trained=tuple(tuple(row) for row in rows),
+        trained=tuple(tuple(trains and size > 0 for trains, size in zip(row, sizes, strict=True)) for row in rows),
         rates=tuple(rates),
         schedule=schedule,
-        sizes=tuple(group.size for group in groups),
+        sizes=tuple(sizes),
     )
 
 

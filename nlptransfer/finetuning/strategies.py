@@ -138,6 +138,13 @@ def parse_strategy(name: str) -> Strategy:
             found=name,
             remedy="Leave out self_training, or name a way of tuning such as full.",
         )
+    if before and STRATEGY_STEPS[tuning[0]].trees:
+        raise InputError(
+            f"'{tuning[0]}' is saved with the name of its encoder and not with the encoder, so that none made by "
+            f"{before[0][0]} goes with it",
+            found=name,
+            remedy=f"Leave {before[0][0]} out, or put feature_extraction in the place of the trees.",
+        )
     if before and tuning[0] == "no_pretraining":
         raise InputError(
             f"'no_pretraining' draws all weights anew, and undoes {before[0][0]}", found=name, remedy="Leave one out."

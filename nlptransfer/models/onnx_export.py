@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nlptransfer.embeddings.encoder_settings import longest_input, padding_id
 from nlptransfer.errors import InputError
 from nlptransfer.files import write_whole
 from nlptransfer.models.saving import load
@@ -142,7 +143,7 @@ def _encoder_config(network: nn.Module) -> Any:
 def _inputs(network: nn.Module, batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids of every part of the vocabulary, rows shorter and shorter, padding on the right: (batch, length) each."""
     config = _encoder_config(network)
-    pad = getattr(config, "pad_token_id", None) or 0
+    pad = padding_id(config)
     ids = torch.arange(batch * length).view(batch, length) * 7919 % int(getattr(config, "vocab_size", 2))
     ids = ids.where(ids != pad, (pad + 1) % int(getattr(config, "vocab_size", 2)))
     lengths = length - torch.arange(batch) * (length - 1) // batch
@@ -151,10 +152,8 @@ def _inputs(network: nn.Module, batch: int, length: int) -> tuple[torch.Tensor, 
 
 
 def _longest(network: nn.Module) -> int:
-    """The most tokens that the encoder reads, at least: some count positions from after the id of the padding."""
-    config = _encoder_config(network)
-    positions = getattr(config, "max_position_embeddings", None)
-    return max(_LENGTHS) if not positions or positions < 0 else positions - (config.pad_token_id or 0) - 1
+    """The most tokens that the encoder reads, or that are compared."""
+    return longest_input(_encoder_config(network)) or max(_LENGTHS)
 
 
 def _export(logits: _Logits, path: Path) -> None:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional
 
+from nlptransfer.embeddings.encoder_settings import check_weights, load_config
 from nlptransfer.embeddings.find_encoder import quiet_transformers
 from nlptransfer.errors import InputError
 from nlptransfer.models.classifier import classification_loss
@@ -292,7 +293,7 @@ def load_encoder(
             take a sixth less time; None: as transformers chooses.
 
     Raises:
-        InputError: transformers can't read it.
+        InputError: transformers can't read it, or weights are missing.
     """
     from transformers import AutoModel
 
@@ -322,7 +323,8 @@ def load_native_classifier(
         attention: see `load_encoder`.
 
     Raises:
-        InputError: transformers can't read it or has no such head for it, or the folder's own is for other labels.
+        InputError: transformers can't read it or has no such head for it, weights of the encoder are missing, or the
+            folder's own head is for other labels.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -342,15 +344,7 @@ def num_hidden_states(folder: str | Path) -> int:
     Raises:
         InputError: transformers can't read its configuration.
     """
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"transformers can't read the configuration ({' '.join(str(error).split())})", where=folder
-        ) from error
-    return int(config.num_hidden_layers) + 1
+    return int(load_config(folder).num_hidden_layers) + 1
 
 
 def output_layer(model: nn.Module, num_labels: int) -> nn.Linear:
@@ -377,25 +371,24 @@ def _from_folder(
     attention: Attention | None,
     num_labels: int | None = None,
 ) -> nn.Module:
-    from transformers import AutoConfig
-
+    config = load_config(folder)
+    if num_labels is not None:
+        config.num_labels = num_labels
+    for name in _ATTENTION_DROPOUTS:
+        if attention_dropout is not None and hasattr(config, name):
+            setattr(config, name, attention_dropout)
+    chosen = {} if attention is None else {"attn_implementation": attention}
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            if num_labels is not None:
-                config.num_labels = num_labels
-            for name in _ATTENTION_DROPOUTS:
-                if attention_dropout is not None and hasattr(config, name):
-                    setattr(config, name, attention_dropout)
-            chosen = {} if attention is None else {"attn_implementation": attention}
             if pretrained:
-                model = kind.from_pretrained(
+                model, found = kind.from_pretrained(
                     folder,
                     config=config,
                     local_files_only=True,
                     trust_remote_code=False,
                     use_safetensors=True,
                     dtype=torch.float32,
+                    output_loading_info=True,
                     **chosen,
                 )
             else:
@@ -416,5 +409,9 @@ def _from_folder(
             expected="config.json and *.safetensors of a model that transformers knows",
             remedy="Save it again with save_pretrained, or name another encoder.",
         ) from error
+    if pretrained:
+        # What is not the encoder's is a head, which may be new.
+        inside = "" if num_labels is None else f"{model.base_model_prefix}."
+        check_weights((name for name in found["missing_keys"] if name.startswith(inside)), where=folder)
     whole: nn.Module = model.float().train()
     return whole

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlptransfer.data.documents import Document
+from nlptransfer.data.documents import Document, only_texts
 from nlptransfer.data.feature_batches import DocumentBatches
 from nlptransfer.data.subword_texts import TokenizedDocuments, Truncation, tokenize_documents
+from nlptransfer.embeddings.encoder_settings import load_tokenizer
 from nlptransfer.embeddings.find_encoder import quiet_transformers
 from nlptransfer.errors import InputError
 from nlptransfer.models.saving import read_config, read_tensors, write_model_folder
@@ -72,12 +73,9 @@ class TransformerTextClassifier:
         Raises:
             InputError: a document is a bag of terms, which has no order.
         """
-        texts = [document for document in documents if isinstance(document, str)]
-        if len(texts) < len(documents):
-            raise InputError(
-                "an encoder reads texts", expected="running text", found="documents that are bags of counted terms"
-            )
-        return tokenize_documents(self.tokenizer, texts, max_length=self.max_length, truncation=self.truncation)
+        return tokenize_documents(
+            self.tokenizer, only_texts(documents), max_length=self.max_length, truncation=self.truncation
+        )
 
     def predict(self, documents: Sequence[Document]) -> list[str]:
         """The most likely label of each document."""
@@ -179,25 +177,6 @@ class TransformerTextClassifier:
         )
 
 
-def load_tokenizer(folder: str | Path) -> Any:
-    """The tokenizer of a model folder.
-
-    Raises:
-        InputError: transformers can't read it.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"transformers can't read the tokenizer ({' '.join(str(error).split())})",
-            where=folder,
-            expected="the tokenizer's files beside config.json",
-            remedy="Save it again with the tokenizer's save_pretrained, or name another encoder.",
-        ) from error
-
-
 def document_probabilities(
     network: TransformerClassifier,
     tokenized: TokenizedDocuments,
@@ -235,7 +214,7 @@ def _mean_of_rows(
     batch_size: int,
     autocast: Autocast,
 ) -> np.ndarray:
-    longest = max(map(len, tokenized.ids), default=1)
+    longest = max([1, *map(len, tokenized.ids)])  # a tokenizer that frames nothing makes nothing of an empty text
     batches = DocumentBatches(tokenized.ids, None, batch_size=batch_size, max_length=longest)
     device = network.head.weight.device
     was_training = network.training

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nlptransfer.data.subword_words import SubwordSentences, WordBatches, encode_words
+from nlptransfer.data.subword_words import SubwordSentences, WordBatches, encode_words, window_sizes
+from nlptransfer.embeddings.encoder_settings import load_tokenizer
 from nlptransfer.embeddings.find_encoder import quiet_transformers
 from nlptransfer.models.saving import read_config, write_model_folder
 from nlptransfer.models.transformer import TransformerTagger, load_encoder
@@ -19,7 +20,6 @@ from nlptransfer.models.transformer_text_classifier import (
     Autocast,
     head_tensors,
     load_head,
-    load_tokenizer,
     read_layers,
 )
 
@@ -32,11 +32,12 @@ class TransformerWordTagger:
         tags: the C tag names, in the order of their ids.
         network: the network.
         max_length: subwords read at once; longer sentences are windowed, and no word is dropped.
-        context: subwords of context beside a window; of `max_length` a quarter at most.
+        context: subwords of context beside a window; of the room in it a quarter at most.
         metadata: facts that travel with the model, such as which column of a CoNLL-U file it predicts.
 
     Raises:
         ValueError: there are not as many tags as logits.
+        InputError: `max_length` leaves no room for a word.
 
     Example:
         >>> tagger = TransformerWordTagger(tokenizer, ["NOUN", "VERB"], network)
@@ -59,16 +60,14 @@ class TransformerWordTagger:
         self.tags = list(tags)
         self.network = network
         self.max_length = max_length
-        self.context = min(context, max_length // 4)
+        self.context, self._word_length = window_sizes(tokenizer, max_length=max_length, context=context)
         self.metadata = dict(metadata or {})
 
     def encode(
         self, sentences: Sequence[Sequence[str]], labels: Sequence[Sequence[int]] | None = None
     ) -> SubwordSentences:
         """Sentences as the subwords that the network reads; see `encode_words`."""
-        return encode_words(
-            self.tokenizer, sentences, labels=labels, max_word_length=max(1, min(32, self.max_length // 4))
-        )
+        return encode_words(self.tokenizer, sentences, labels=labels, max_word_length=self._word_length)
 
     def predict(self, sentences: Sequence[Sequence[str]], *, batch_size: int = 64) -> list[list[str]]:
         """One tag per word, whatever the sentences' lengths.

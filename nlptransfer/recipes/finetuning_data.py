@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -257,7 +258,7 @@ def _text_job(settings: Settings, source: str) -> Job:
     for split, name in (("dev", settings.dev_data), ("test", settings.test_data)):
         if name is not None:
             own = load(name)
-            splits[split] = own.get(split, own["train"])
+            splits[split] = own[split] if split in own else own["train"]
     rows: dict[str, tuple[list[str], list[str]]] = {}
     for split in ("train", "dev", "test"):
         if split in splits:
@@ -303,12 +304,13 @@ def _cut(labels: Sequence[Any], fraction: float, *, seed: int, where: str) -> tu
     try:
         kept, cut = train_test_split(range(len(labels)), test_size=fraction, random_state=seed, stratify=list(labels))
     except ValueError as error:
+        rarest = min(Counter(labels).values(), default=0)
         raise InputError(
             "there are too few texts to cut a development or test part off",
             where=where,
-            expected="two texts of each label in each part",
-            found=f"{len(labels)} texts, of which a share of {fraction} was to be cut off",
-            remedy="Give more texts, or parts of their own with --dev_data and --test_data.",
+            expected="two texts of each label at least, and a text of each in both parts",
+            found=f"{len(labels)} texts, {rarest} of the rarest label; a share of {fraction} was to be cut off",
+            remedy="Give more texts, leave the rare label out, or name other parts with --dev_data and --test_data.",
         ) from error
     return sorted(kept), sorted(cut)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 USUAL = "sentence-transformers/all-MiniLM-L6-v2"
 _MIN_WORD_COUNT = 5
+_FACTS = "adapted.json"
 _VERSION = 1  # of the stand-in's recipe below
 
 
@@ -30,47 +33,42 @@ def encoder_at_hand(settings: Settings, jobs: Sequence[Job]) -> tuple[Settings, 
         jobs: what is trained on; a stand-in learns from synthetic text in any case.
 
     Raises:
-        InputError: the encoder that was named can't be had, or reads less than --max_length.
+        InputError: the encoder that was named can't be had, or the encoder reads less than --max_length.
     """
     from nlptransfer.embeddings.find_encoder import find_encoder
 
-    if settings.encoder is not None:
-        _check_length(settings)
-        return settings, []
-    try:
-        find_encoder(USUAL)
-        return replace(settings, encoder=USUAL), []
-    except InputError as error:
-        stand_in = _stand_in(settings)
-        return replace(settings, encoder=stand_in), [
-            f"THE ENCODER IS A STAND-IN. {USUAL} can't be had, so a small one was pretrained here on synthetic text. "
-            f"Scores with it say nothing about pretrained encoders: name one with --encoder. {error}"
-        ]
+    warnings = []
+    if settings.encoder is None:
+        try:
+            find_encoder(USUAL)
+            settings = replace(settings, encoder=USUAL)
+        except InputError as error:
+            settings = replace(settings, encoder=_stand_in(settings))
+            warnings.append(
+                f"THE ENCODER IS A STAND-IN. {USUAL} can't be had, so a small one was pretrained here on synthetic "
+                f"text. Scores with it say nothing about pretrained encoders: name one with --encoder. {error}"
+            )
+    _check_length(settings)
+    return settings, warnings
 
 
 def _check_length(settings: Settings) -> None:
-    from transformers import AutoConfig
-
+    from nlptransfer.embeddings.encoder_settings import check_max_length, load_config, load_tokenizer
     from nlptransfer.embeddings.find_encoder import find_encoder
 
     place = find_encoder(str(settings.encoder))
-    config = AutoConfig.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-    longest = getattr(config, "max_position_embeddings", None)
-    if longest and settings.max_length > longest:
-        raise InputError(
-            "--max_length is more than the encoder reads",
-            where=place,
-            expected=f"at most {longest}",
-            found=str(settings.max_length),
-        )
+    check_max_length(settings.max_length, load_config(place), load_tokenizer(place), where=place)
 
 
 def _stand_in(settings: Settings) -> str:
     """The folder of a small encoder, pretrained by masked LM on synthetic reviews once and then kept in the cache."""
+    import numpy as np
+
     from nlptransfer.data.synthetic_reviews import make_review_domains
     from nlptransfer.embeddings.find_encoder import quiet_transformers
     from nlptransfer.files import cache_folder, write_folder_whole
-    from nlptransfer.finetuning.masked_lm import MaskedLMHead, adapt_by_masked_lm
+    from nlptransfer.finetuning.adaptive_pretraining import adapt_by_masked_lm
+    from nlptransfer.finetuning.masked_lm import MaskedLMHead, mask_and_special_ids
     from nlptransfer.models.small_encoder import make_small_encoder
     from nlptransfer.models.subword_vocabulary import train_subword_vocabulary
     from nlptransfer.recipes.processes import tell
@@ -87,15 +85,13 @@ def _stand_in(settings: Settings) -> str:
         len(tokenizer), seed=0, num_layers=2, hidden_dim=64, max_length=256, pad_id=tokenizer.pad_token_id
     )
     encoder = model.bert
-    encoded = tokenizer(texts, truncation=True, max_length=64)["input_ids"]
-    import numpy as np
-
+    mask_id, special_ids = mask_and_special_ids(tokenizer)
     adapt_by_masked_lm(
         encoder,
         MaskedLMHead.fresh(encoder),
-        [np.asarray(ids, dtype=np.int64) for ids in encoded],
-        mask_id=tokenizer.mask_token_id,
-        special_ids=tokenizer.all_special_ids,
+        [np.asarray(ids, dtype=np.int64) for ids in tokenizer(texts, truncation=True, max_length=64)["input_ids"]],
+        mask_id=mask_id,
+        special_ids=special_ids,
         epochs=3,
         batch_size=32,
         learning_rate=1e-3,
@@ -124,28 +120,29 @@ def prepare_encoder(
 
     An adapted encoder is kept beside the cells, for all systems, sources and sizes that start from it.
     """
+    from nlptransfer.embeddings.encoder_settings import load_tokenizer
     from nlptransfer.embeddings.find_encoder import find_encoder, quiet_transformers
 
     place = find_encoder(str(settings.encoder))
     steps = [(step, number) for step, number in strategy.before if step in ("extend_vocabulary", "dapt")]
     if not steps:
         return place, {}
-    from nlptransfer.files import write_folder_whole
-    from nlptransfer.finetuning.masked_lm import MaskedLMHead, adapt_by_masked_lm
+    from nlptransfer.files import write_folder_whole, write_json
+    from nlptransfer.finetuning.adaptive_pretraining import adapt_by_masked_lm
+    from nlptransfer.finetuning.masked_lm import MaskedLMHead, mask_and_special_ids
     from nlptransfer.finetuning.vocabulary_extension import extend_vocabulary, find_split_words
     from nlptransfer.models.transformer import load_encoder
-    from nlptransfer.models.transformer_text_classifier import load_tokenizer
     from nlptransfer.training.seeding import seeded
 
     texts = target_text(tests, strategy)
     target = (tests[0].pair.target if tests[0].pair is not None else "target").replace(":", "_").replace("/", "_")
     name = "+".join(f"{step}={number:g}" for step, number in steps)
     kept = settings.output_dir / "cells" / "encoders" / f"{target}-{name}-{seed}"
-    if kept.exists():
-        return kept, {"encoder adapted by": name}
+    if (kept / _FACTS).exists():
+        return kept, json.loads((kept / _FACTS).read_text(encoding="utf-8"))
+    started = time.perf_counter()
     tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention_of(settings, accelerator))
     facts: dict[str, Any] = {"encoder adapted by": name}
-    history: list[dict[str, Any]] = []
     for step, number in steps:
         if step == "extend_vocabulary":
             whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
@@ -154,14 +151,15 @@ def prepare_encoder(
             facts["words added"] = len(words)
             facts["pieces per word"] = f"{report.pieces_per_word_before:.3f}, then {report.pieces_per_word_after:.3f}"
             continue
+        mask_id, special_ids = mask_and_special_ids(tokenizer)
         with seeded(seed):
             head = MaskedLMHead.from_folder(place, encoder)
         history = adapt_by_masked_lm(
             encoder,
             head,
             whole_ids(tokenizer, texts),
-            mask_id=tokenizer.mask_token_id,
-            special_ids=tokenizer.all_special_ids,
+            mask_id=mask_id,
+            special_ids=special_ids,
             epochs=int(number),
             batch_size=settings.batch_size,
             learning_rate=settings.masked_lm_learning_rate,
@@ -172,10 +170,14 @@ def prepare_encoder(
         )
         facts["masked_lm_loss"] = [round(row["loss"], 3) for row in history]
         tell(f"{target}: {name}, masked-LM loss by epoch {facts['masked_lm_loss']}")
+    facts["seconds_before"] = time.perf_counter() - started
+    if (kept / _FACTS).exists():
+        return kept, facts  # Another process made the same at the same time, and may be reading it.
     with write_folder_whole(kept) as temporary:
         with quiet_transformers():
             encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
         tokenizer.save_pretrained(temporary)
+        write_json(temporary / _FACTS, facts)
     return kept, facts
 
 

@@ -21,13 +21,14 @@ def make_model(
     settings: Settings, job: Job, place: Path, accelerator: Accelerator, *, seed: int, pretrained: bool = True
 ) -> Any:
     """The encoder with a fresh head and its tokenizer, before training."""
+    from nlptransfer.embeddings.encoder_settings import load_tokenizer
     from nlptransfer.models.transformer import (
         TransformerClassifier,
         TransformerTagger,
         load_encoder,
         load_native_classifier,
     )
-    from nlptransfer.models.transformer_text_classifier import TransformerTextClassifier, load_tokenizer
+    from nlptransfer.models.transformer_text_classifier import TransformerTextClassifier
     from nlptransfer.models.transformer_word_tagger import TransformerWordTagger
     from nlptransfer.training.seeding import seeded
 
@@ -152,7 +153,7 @@ def frozen_features(
     return features[0] if hasattr(model, "tags") else features
 
 
-def make_extractor(settings: Settings, place: Path, accelerator: Accelerator, *, words: bool = False) -> Any:
+def make_extractor(settings: Settings, place: str | Path, accelerator: Accelerator, *, words: bool = False) -> Any:
     """Features of texts or of words, computed once and kept on disk; those that a network around the encoder sees."""
     from nlptransfer.embeddings.encoder_features import EncoderFeatures
     from nlptransfer.embeddings.encoder_word_features import EncoderWordFeatures

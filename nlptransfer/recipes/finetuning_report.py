@@ -23,9 +23,9 @@ _MEASURED_TEXTS = 300
 
 def recommend(settings: Settings, job: Job) -> Recommendation:
     """The strategy that measured size and distance speak for, before anything is trained."""
+    from nlptransfer.embeddings.encoder_settings import load_tokenizer
     from nlptransfer.embeddings.find_encoder import find_encoder
     from nlptransfer.embeddings.ngrams import NgramVectorizer
-    from nlptransfer.models.transformer_text_classifier import load_tokenizer
     from nlptransfer.transferability.proxy_a_distance import proxy_a_distance
     from nlptransfer.transferability.which_way import measure_fertility, recommend_strategy
 
@@ -70,8 +70,8 @@ def make_tables(
         Table(
             "Cost and score",
             cost_rows(cells, scores),
-            "Means over cells and seeds. Memory: what the process gained while it trained, above what it held before; "
-            "on a GPU, of the device. Seconds do not hold those of a network that a strategy goes on from.",
+            "Means over cells and seeds. Seconds before: of adapting the encoder, or of the network that a strategy "
+            "goes on from. Memory: at the peak, above what was held before; on a GPU, of the device.",
         ),
         Table("Which way? Recommended before anything was trained", advice.table, " ".join(advice.reasons)),
         Table("What the strategies report of themselves (first cell)", _reports(cells)),
@@ -100,10 +100,12 @@ def cost_rows(cells: Cells, scores: Sequence[Score]) -> list[dict[str, Any]]:
             values = [float(facts[key]) for facts in own if facts.get(key) is not None]
             return sum(values) / len(values) if values else None
 
-        seconds, memory, dev = mean("training_seconds"), mean("memory_bytes"), mean("dev_accuracy")
+        seconds, before = mean("training_seconds"), mean("seconds_before")
+        memory, dev = mean("memory_bytes"), mean("dev_accuracy")
         row: dict[str, Any] = {
             "system": name,
             "seconds": round(seconds or 0.0, 1),
+            "seconds before": None if before is None else round(before, 1),
             "trained parameters": int(mean("trained_parameters") or 0),
             "memory, MB": round((memory or 0.0) / 1e6),
             "source dev, %": round(100 * (dev or 0.0), 2),
@@ -126,7 +128,7 @@ def test_means(scores: Sequence[Score]) -> dict[str, dict[str, float]]:
 
 
 def _reports(cells: Cells) -> list[dict[str, Any]]:
-    hidden = ("plan", "training_seconds", "memory_bytes", "trained_parameters", "dev_accuracy")
+    hidden = ("plan", "training_seconds", "seconds_before", "memory_bytes", "trained_parameters", "dev_accuracy")
     rows: dict[str, dict[str, Any]] = {}
     for (place, system, _), cell in cells.items():
         facts = {
@@ -162,12 +164,12 @@ def crossing_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:
 
 
 def label_curves(scores: Sequence[Score]) -> dict[str, dict[int, float]]:
-    """Mean test accuracy by number of labels, for each strategy that was trained on several."""
+    """Mean accuracy on the last test by number of labels, for each strategy that was trained on several."""
     curves: dict[str, dict[int, float]] = {}
     for system, means in test_means(scores).items():
         name, mark, number = system.rpartition("@")
         if mark and means:
-            curves.setdefault(name, {})[int(number)] = next(iter(means.values()))
+            curves.setdefault(name, {})[int(number)] = list(means.values())[-1]  # the target's, where there is one
     return curves
 
 
@@ -192,15 +194,10 @@ def make_figures(settings: Settings, cells: Cells, scores: Sequence[Score]) -> d
             if name != "no_pretraining" and base and (at := crossing_points(curve, base))
         }
         pair = "all" if any(own.pair == "all" for own in scores) else None
-        first = next(own for own in scores if "@" in own.system)
-        means = [
-            own
-            for own in scores
-            if own.seed is None
-            and own.metric == first.metric
-            and own.split == first.split
-            and own.pair == (pair or first.pair)
-        ]
+        last = [own for own in scores if "@" in own.system and own.split not in ("train", "dev")][-1]
+        metric = "token_accuracy" if last.metric.endswith("word_accuracy") else "accuracy"
+        wanted = (None, metric, last.split, pair or last.pair)
+        means = [own for own in scores if (own.seed, own.metric, own.split, own.pair) == wanted]
         curve = plot_label_curve(means, axis="labelled training items", crossings=crossings)
         figures["label_curve.png"] = ("What labels are worth to each strategy; bars: intervals.", curve)
     return figures
@@ -280,10 +277,8 @@ def notes_on(
         + ", ".join(f"{system} on {name}" for name, system in chosen.items())
         + "."
     ]
-    means = {system: next(iter(own.values())) for system, own in test_means(scores).items() if own}
-    trained = {
-        system: value for system, value in means.items() if not system.endswith("_choice") and "choice" not in system
-    }
+    means = {system: list(own.values())[-1] for system, own in test_means(scores).items() if own}
+    trained = {system: value for system, value in means.items() if "choice" not in system}
     found = f" The runs found {max(trained, key=lambda own: trained[own])} best on the test." if trained else ""
     notes.append(f"Recommended beforehand, by size and distance: {advice.strategy}. {advice.reasons[0]}{found}")
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -121,12 +122,18 @@ def train_cell(
     from nlptransfer.training.devices import make_accelerator
     from nlptransfer.training.memory import PeakMemory
 
-    started = time.perf_counter()
     own = job if system.size is None else job.with_few(system.size, seed=seed)
     accelerator = make_accelerator(settings.device, settings.precision)
+    place, prepared = prepare_encoder(settings, own, system.strategy, seed, tests, accelerator, tell)
+    started = time.perf_counter()
     with PeakMemory(str(accelerator.device)) as memory:
-        tuned = tune(settings, own, system.strategy, seed, tests, base, folder, accelerator, tell)
-    facts = {**tuned.facts, "training_seconds": time.perf_counter() - started, "memory_bytes": memory.gained_bytes}
+        tuned = tune(settings, own, system.strategy, seed, tests, place, base, folder, accelerator, tell)
+    facts = {
+        **prepared,
+        **tuned.facts,
+        "training_seconds": time.perf_counter() - started,
+        "memory_bytes": memory.gained_bytes,
+    }
     tuned.model.save_pretrained(folder / "model")
     dev = tuned.predict(own.dev)
     facts["dev_accuracy"] = share_right(dev, own.dev_labels)
@@ -142,8 +149,8 @@ def train_cell(
             labels = [job.label_names[label] for label in predicted]
             predictions.append(DocumentPredictions(system.name, test.split, seed, ids, test.gold, labels, test.name))
     # Where it was trained: on a source, or on a pair where the target's text is read.
-    place = tests[0].name if system.strategy.uses_target else job.name
-    of_pair = {} if tests[0].name is None else {"pair": place}
+    trained_on = tests[0].name if system.strategy.uses_target else job.name
+    of_pair = {} if tests[0].name is None else {"pair": trained_on}
     history = [{**of_pair, "system": system.name, "seed": seed, **row} for row in tuned.history]
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return Cell(predictions, history, time.perf_counter() - started, facts)
@@ -155,17 +162,18 @@ def tune(
     strategy: Strategy,
     seed: int,
     tests: Sequence[Test],
+    place: Path,
     base: Path | None,
     folder: Path,
     accelerator: Accelerator,
     tell: Callable[[str], Any],
 ) -> Tuned:
-    """Train by a strategy; see `train_cell`."""
+    """Train by a strategy, starting from the encoder in the folder `place`; see `train_cell`."""
     if strategy.tuning in FROZEN:
-        return _tune_head_only(settings, job, strategy, seed, tests, accelerator)
+        return _tune_head_only(settings, job, strategy, seed, place, accelerator)
     if strategy.after:
-        return _self_train(settings, job, strategy, seed, tests, base, folder, accelerator, tell)
-    return _tune_network(settings, job, strategy, seed, tests, folder, accelerator, tell)
+        return _self_train(settings, job, strategy, seed, tests, place, base, folder, accelerator, tell)
+    return _tune_network(settings, job, strategy, seed, tests, place, folder, accelerator, tell)
 
 
 def _tune_network(
@@ -174,10 +182,13 @@ def _tune_network(
     strategy: Strategy,
     seed: int,
     tests: Sequence[Test],
+    place: Path,
     folder: Path,
     accelerator: Accelerator,
     tell: Callable[[str], Any],
 ) -> Tuned:
+    from torch.nn import Dropout
+
     from nlptransfer.finetuning.freezing import freeze_below, gradual_unfreezing
     from nlptransfer.finetuning.layer_groups import layer_groups
     from nlptransfer.finetuning.learning_rates import discriminative_rates
@@ -186,13 +197,18 @@ def _tune_network(
     from nlptransfer.training import schedules
     from nlptransfer.training.seeding import seeded
 
-    place, prepared = prepare_encoder(settings, job, strategy, seed, tests, accelerator, tell)
     model = make_model(settings, job, place, accelerator, seed=seed, pretrained=strategy.tuning != "no_pretraining")
-    facts: dict[str, Any] = {**prepared, **reading(model, job)}
+    facts: dict[str, Any] = reading(model, job)
     was_altered = _reinitialise(model, strategy, seed)
     kind, number = strategy.tuning, strategy.number or 0.0
     if kind == "lp_ft":
         facts |= fit_head(settings, model, job, None if was_altered else place, accelerator, seed)
+        # The regression saw whole features. Pooled states lie far from 0 in some dimensions, and to drop one of these
+        # would throw off a head that balances it with its bias: the training would see nothing but that noise.
+        inside = {id(part) for part in model.network.encoder.modules()}
+        for part in model.network.modules():
+            if isinstance(part, Dropout) and id(part) not in inside:
+                part.p = 0.0
     if kind == "lora":
         with seeded(seed):
             add_lora(model.network.encoder, rank=int(number))
@@ -230,12 +246,7 @@ def _tune_network(
         "slanted_triangular": schedules.slanted_triangular,
     }[shape]
     plan = make_plan(groups, epochs=epochs, learning_rate=rate, schedule=schedule, trained=trained)
-    facts["trained_parameters"] = sum(
-        parameter.numel()
-        for group, column in zip(groups, zip(*plan.trained, strict=True), strict=True)
-        for parameter in group.parameters
-        if parameter.requires_grad and any(column)
-    )
+    facts["trained_parameters"] = plan.num_trained
     facts["plan"] = plan.preview()
     tell(f"{job.name}: {strategy.name}, seed {seed}\n{format_plan(plan)}")
     history = fine_tune(
@@ -271,7 +282,9 @@ def _with_parts(
     if kind == "l2_sp":
         from nlptransfer.adaptation.l2_sp import make_l2_sp_step
 
-        start = {name: weight for name, weight in network.state_dict().items() if not name.startswith("head.")}
+        # By the parameters themselves: the head that transformers brings goes by a name inside the encoder.
+        head_weights = {id(weight) for weight in network.head.parameters()}
+        start = {name: weight for name, weight in network.named_parameters() if id(weight) not in head_weights}
         return network, make_l2_sp_step(start, strength_shared=number, strength_new=0.0), batches
     if not STRATEGY_STEPS[kind].uses_target:
         return network, _task_step, batches
@@ -285,16 +298,17 @@ def _with_parts(
     target_seed = int(np.random.default_rng([seed, *b"target"]).integers(2**32))
     texts = target_text(tests, strategy)
     if kind == "udalm":
-        from nlptransfer.finetuning.masked_lm import MaskedLMHead, ModelWithHead, make_udalm_step
+        from nlptransfer.finetuning.masked_lm import MaskedLMHead, mask_and_special_ids
+        from nlptransfer.finetuning.udalm import ModelWithHead, make_udalm_step
 
-        tokenizer = model.tokenizer
-        ids = [row[: settings.max_length] for row in whole_ids(tokenizer, texts)]
+        mask_id, special_ids = mask_and_special_ids(model.tokenizer)
+        ids = [row[: settings.max_length] for row in whole_ids(model.tokenizer, texts)]
         target = DocumentBatches(
             ids, None, batch_size=settings.batch_size, max_length=settings.max_length, seed=target_seed
         )
         with seeded(seed):
             head = MaskedLMHead.from_folder(place, network.encoder)
-        step = make_udalm_step(head, mask_id=tokenizer.mask_token_id, special_ids=tokenizer.all_special_ids)
+        step = make_udalm_step(head, mask_id=mask_id, special_ids=special_ids)
         return ModelWithHead(network, head), step, DomainBatches(batches, target)
     if job.is_tagging:
         raise InputError(
@@ -323,11 +337,11 @@ def _tune_head_only(
     job: Job,
     strategy: Strategy,
     seed: int,
-    tests: Sequence[Test],
+    place: Path,
     accelerator: Accelerator,
 ) -> Tuned:
     """A linear head, or trees, on features that are computed once and kept."""
-    place, facts = prepare_encoder(settings, job, strategy, seed, tests, accelerator, lambda line: None)
+    facts: dict[str, Any] = {}
     if STRATEGY_STEPS[strategy.tuning].trees:
         if job.is_tagging:
             raise InputError(f"'{strategy.name}' is for texts", remedy="Use feature_extraction for tags.")
@@ -335,7 +349,8 @@ def _tune_head_only(
 
         from nlptransfer.finetuning.feature_extraction import fit_feature_classifier
 
-        extractor = make_extractor(settings, place, accelerator)
+        # By the name that was given, so that the saved model can be read on another machine.
+        extractor = make_extractor(settings, str(settings.encoder), accelerator)
         fitted = fit_feature_classifier(
             extractor.transform(job.train),
             np.asarray(job.train_labels),
@@ -350,6 +365,9 @@ def _tune_head_only(
     kept = None if _reinitialise(model, strategy, seed) else place
     facts |= {**reading(model, job), **fit_head(settings, model, job, kept, accelerator, seed)}
     facts["trained_parameters"] = sum(parameter.numel() for parameter in model.network.head.parameters())
+    if settings.truncation == "windows" and not job.is_tagging:
+        # The saved model asks each window and takes the mean of their answers, which is not the answer to their mean.
+        return Tuned(model, [], facts, lambda items: predict(model, items, accelerator))
 
     def predict_by_kept(items: Sequence[Any]) -> list[Any]:
         features = frozen_features(settings, model, items, kept, accelerator)
@@ -377,6 +395,7 @@ def _self_train(
     strategy: Strategy,
     seed: int,
     tests: Sequence[Test],
+    place: Path,
     base: Path | None,
     folder: Path,
     accelerator: Accelerator,
@@ -397,9 +416,14 @@ def _self_train(
     history: list[dict[str, Any]] = []
     if base is not None:
         model = nlptransfer.load(base)
-        facts: dict[str, Any] = {"goes on from": strategy.without_after.name}
+        kept = json.loads((base.parent / "cell.json").read_text(encoding="utf-8"))["facts"]
+        facts: dict[str, Any] = {
+            "goes on from": strategy.without_after.name,
+            "seconds_before": kept["training_seconds"] + kept.get("seconds_before", 0.0),
+        }
     else:
-        first = _tune_network(settings, job, strategy.without_after, seed, tests, folder / "first", accelerator, tell)
+        before = strategy.without_after
+        first = _tune_network(settings, job, before, seed, tests, place, folder / "first", accelerator, tell)
         model, history, facts = first.model, first.history, first.facts
     model.network.to(accelerator.device)
     ((_, share),) = strategy.after

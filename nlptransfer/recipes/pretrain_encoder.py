@@ -11,29 +11,31 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nlptransfer.errors import InputError
+from nlptransfer.recipes.pretraining_report import (
+    describe_development,
+    describe_run,
+    describe_training,
+    model_card,
+    report,
+    save_model,
+)
+from nlptransfer.recipes.pretraining_text import prepare, read_lines_dealt, read_tokenizer
 from nlptransfer.recipes.running import run_recipe
 from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from matplotlib.figure import Figure
-    from transformers import BertForMaskedLM, PreTrainedTokenizerFast
+    from transformers import BertForMaskedLM
 
     from nlptransfer.data.text_lines import TextSource
-    from nlptransfer.data.token_blocks import SourceLines
-    from nlptransfer.evaluation.verdict import Score
     from nlptransfer.finetuning.masked_lm import MaskedLMScores
 
-QUESTION = "How well does an encoder learnt from this text alone tell words that are hidden from it?"
 SYNTHETIC_VOCABULARY, SYNTHETIC_STEPS = 1_000, 100
 USUAL_VOCABULARY, USUAL_STEPS = 16_000, 20_000
-FINETUNING_DROPOUT = 0.1
-"""What the saved configuration says, for whoever trains the encoder further: fewer texts want it."""
 DEV_SEED = 0
 """Of the tokens that are hidden in development text: the same in every run, epoch and process."""
 
@@ -119,13 +121,8 @@ def run(settings: Settings) -> None:
     from nlptransfer.data.text_lines import SYNTHETIC, excluded_keys, find_text_source
     from nlptransfer.data.token_blocks import BlockBatches, dev_batches
     from nlptransfer.evaluation.run_folder import check_run_folder, open_run_folder
-    from nlptransfer.finetuning.masked_lm import (
-        EncoderWithHead,
-        MaskedLMHead,
-        make_adamw,
-        make_masked_lm_step,
-        score_masked_lm,
-    )
+    from nlptransfer.finetuning.adaptive_pretraining import EncoderWithHead, make_adamw, make_masked_lm_step
+    from nlptransfer.finetuning.masked_lm import MaskedLMHead, mask_and_special_ids, score_masked_lm
     from nlptransfer.training.devices import make_accelerator
     from nlptransfer.training.loop import train
     from nlptransfer.training.schedules import linear
@@ -169,7 +166,7 @@ def run(settings: Settings) -> None:
         prepare(settings, sources, excluded_keys(kept_out), vocab_size, cells)
     accelerator.wait_for_everyone()
     tokenizer, lines = read_tokenizer(cells), read_lines_dealt(cells)
-    token_ids: dict[str, Any] = {"mask_id": tokenizer.mask_token_id, "special_ids": tokenizer.all_special_ids}
+    mask_id, special_ids = mask_and_special_ids(tokenizer)
     ends: dict[str, Any] = {"start_id": tokenizer.cls_token_id, "end_id": tokenizer.sep_token_id}
 
     # 3. The encoder, and what it knows before training: nothing but how often tokens come, if that.
@@ -204,7 +201,8 @@ def run(settings: Settings) -> None:
                 seed=DEV_SEED,
                 probability=settings.probability,
                 accelerator=accelerator,
-                **token_ids,
+                mask_id=mask_id,
+                special_ids=special_ids,
             )
             for name, own in dev.items()
         }
@@ -232,7 +230,7 @@ def run(settings: Settings) -> None:
 
     train(
         whole,
-        make_masked_lm_step(whole.head, probability=settings.probability, **token_ids),
+        make_masked_lm_step(whole.head, mask_id=mask_id, special_ids=special_ids, probability=settings.probability),
         batches,
         make_adamw(whole, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay),
         epochs=num_epochs,
@@ -268,88 +266,6 @@ def shared_out(settings: Settings) -> tuple[int, int]:
     return num_epochs, math.ceil(max_steps / num_epochs)
 
 
-def prepare(
-    settings: Settings, sources: Sequence[TextSource], excluded: set[int], vocab_size: int, cells: Path
-) -> None:
-    """Learn the vocabulary and write the tokens, unless an earlier try has."""
-    from nlptransfer.data.text_lines import balanced_lines
-    from nlptransfer.data.token_blocks import count_lines, train_lines, write_token_streams
-    from nlptransfer.files import write_folder_whole, write_json
-    from nlptransfer.models.subword_vocabulary import train_subword_vocabulary
-
-    dealt: dict[str, Any] = {
-        "excluded": excluded, "dev_fraction": settings.dev_fraction, "seed": settings.split_seed
-    }  # fmt: skip
-    if not (cells / "lines.json").exists():
-        counted = [count_lines(source, **dealt) for source in sources]
-        write_json(cells / "lines.json", [asdict(own) for own in counted])
-    lines = read_lines_dealt(cells)
-    for own in lines:
-        print(
-            f"{own.name}: {own.train_lines:,} lines to train on, {own.dev_lines:,} to develop on, "
-            f"{own.excluded_lines:,} kept out",
-            flush=True,
-        )
-    if not (cells / "vocabulary").exists():
-        sizes: dict[str, tuple[int, int]] = {}
-        for own in lines:
-            number, characters = sizes.get(own.group, (0, 0))
-            sizes[own.group] = number + own.train_lines, characters + own.train_characters
-        tokenizer = train_subword_vocabulary(
-            balanced_lines(
-                train_lines(sources, **dealt),
-                sizes,
-                max_lines=settings.vocabulary_lines,
-                exponent=settings.sampling_exponent,
-                seed=settings.split_seed,
-            ),
-            kind=settings.vocabulary,
-            vocab_size=vocab_size,
-            seed=settings.split_seed,
-            # The sample above is what counts; rounding may make it a little larger.
-            max_lines=2 * settings.vocabulary_lines,
-            character_coverage=settings.character_coverage,
-            max_length=settings.max_length,
-        )
-        with write_folder_whole(cells / "vocabulary") as temporary:
-            tokenizer.save_pretrained(temporary)
-        print(f"The vocabulary has {len(tokenizer):,} subwords.", flush=True)
-    if not (cells / "tokens").exists():
-        tokenizer = read_tokenizer(cells)
-        backend = tokenizer.backend_tokenizer
-
-        def encode(texts: list[str]) -> list[list[int]]:
-            return [encoded.ids for encoded in backend.encode_batch_fast(texts, add_special_tokens=False)]
-
-        write_token_streams(
-            cells / "tokens",
-            sources,
-            encode,
-            vocab_size=len(tokenizer),
-            separator_id=tokenizer.sep_token_id,
-            **dealt,
-        )
-
-
-def read_lines_dealt(cells: Path) -> list[SourceLines]:
-    """How the lines of each text were dealt out."""
-    import json
-
-    from nlptransfer.data.token_blocks import SourceLines
-
-    return [SourceLines(**own) for own in json.loads((cells / "lines.json").read_text(encoding="utf-8"))]
-
-
-def read_tokenizer(cells: Path) -> PreTrainedTokenizerFast:
-    """The vocabulary that `prepare` wrote."""
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(
-        cells / "vocabulary", local_files_only=True
-    )
-    return tokenizer
-
-
 def build_encoder(settings: Settings, vocab_size: int, accelerator: Accelerator) -> BertForMaskedLM:
     """The network, before training."""
     from nlptransfer.models.small_encoder import make_small_encoder
@@ -379,240 +295,6 @@ def mean_loss(scores: Mapping[str, MaskedLMScores], groups: Mapping[str, str]) -
     return sum(losses[group] / tokens[group] for group in losses) / len(losses)
 
 
-def describe_development(
-    before: Mapping[str, MaskedLMScores], after: Mapping[str, MaskedLMScores], groups: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """A row for each file: loss, perplexity and accuracy on hidden tokens, before training and after."""
-    return [
-        {
-            "file": name,
-            "group": groups[name],
-            "hidden tokens": before[name].num_tokens,
-            "loss before": before[name].loss,
-            "loss after": own.loss,
-            "perplexity before": before[name].perplexity,
-            "perplexity after": own.perplexity,
-            "accuracy before, %": before[name].accuracy * 100,
-            "accuracy after, %": own.accuracy * 100,
-        }
-        for name, own in after.items()
-    ]
-
-
-def describe_training(settings: Settings, history: Sequence[Mapping[str, Any]], num_tokens: int) -> dict[str, Any]:
-    """How much was trained on, and how fast."""
-    seconds = sum(row["seconds"] for row in history)
-    tokens = history[-1]["step"] * settings.batch_size * settings.max_length
-    return {
-        "steps": history[-1]["step"],
-        "tokens": tokens,
-        "tokens_in_text": num_tokens,
-        "passes": tokens / num_tokens,
-        "tokens_per_second": tokens / seconds,
-        "padding": max(row["padding"] for row in history),
-    }
-
-
-def describe_run(
-    settings: Settings,
-    lines: Sequence[SourceLines],
-    model: BertForMaskedLM,
-    tokenizer: PreTrainedTokenizerFast,
-    training: Mapping[str, Any],
-    shares: Mapping[str, float],
-) -> dict[str, Any]:
-    """What the numbers rest on; part of every file that holds them."""
-    texts = [
-        f"{own.name} (group {own.group}): {own.train_lines:,} lines to train on, {own.dev_lines:,} to develop on, "
-        f"{own.excluded_lines:,} kept out; {shares[own.name]:.1%} of the blocks"
-        for own in lines
-    ]
-    return {
-        "text": texts,
-        "kept out of the text": list(settings.exclude_text) or "nothing",
-        "vocabulary": f"{settings.vocabulary}, {len(tokenizer):,} subwords",
-        "model": f"BERT, {settings.num_layers} layers, {settings.hidden_dim} wide, "
-        f"{model.num_parameters():,} parameters, reads {settings.max_length} tokens",
-        "training": f"{training['steps']:,} steps, {training['tokens']:,} tokens, {training['passes']:.2f} times the "
-        f"text, {settings.precision}",
-        "held-out lines": "choice of the checkpoint that is kept, and the scores shown: no independent test",
-        "seeds": list(settings.seeds),
-    }
-
-
-def save_model(folder: Path, model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, card: str) -> None:
-    """Write the folder that `transformers` loads, whole: config, safetensors, tokenizer and card."""
-    from transformers.utils import logging
-
-    from nlptransfer.files import write_folder_whole, write_text
-
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = FINETUNING_DROPOUT
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    with write_folder_whole(folder) as temporary:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        write_text(temporary / "README.md", card)
-    if bars:
-        logging.enable_progress_bar()
-
-
-def model_card(
-    settings: Settings,
-    development: Sequence[Mapping[str, Any]],
-    signature: Mapping[str, Any],
-    warnings: Sequence[str],
-) -> str:
-    """The README.md of the model folder."""
-    rows = [
-        f"| {row['file']} | {row['hidden tokens']:,} | {row['loss before']:.3f} | {row['loss after']:.3f} "
-        f"| {row['accuracy before, %']:.2f} | {row['accuracy after, %']:.2f} |"
-        for row in development
-    ]
-    facts: list[str] = []
-    for name, value in signature.items():
-        if isinstance(value, list):
-            facts += [f"- {name}:", *(f"  - {item}" for item in value)]
-        else:
-            facts.append(f"- {name}: {value}")
-    return "\n".join(
-        [
-            f"# Encoder with {settings.num_layers} layers, {settings.hidden_dim} wide",
-            "",
-            "A small BERT, pretrained from scratch by masked language modelling with nlptransfer.",
-            "",
-            *(f"**{warning}**\n" for warning in warnings),
-            "```python",
-            "from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer",
-            "",
-            'tokenizer = AutoTokenizer.from_pretrained("model")',
-            'encoder = AutoModel.from_pretrained("model", add_pooling_layer=False)  # a pooler was not trained',
-            "```",
-            "",
-            "## Hidden tokens of held-out lines",
-            "",
-            "| file | hidden tokens | loss before | loss after | accuracy before, % | accuracy after, % |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-            "## What the numbers rest on",
-            "",
-            *facts,
-            "",
-        ]
-    )
-
-
-def report(
-    settings: Settings,
-    folder: Any,
-    history: Sequence[Mapping[str, Any]],
-    before: Mapping[str, MaskedLMScores],
-    after: Mapping[str, MaskedLMScores],
-    development: Sequence[Mapping[str, Any]],
-    lines: Sequence[SourceLines],
-    signature: Mapping[str, Any],
-    seconds: Mapping[str, float],
-    training: Mapping[str, Any],
-    warnings: Sequence[str],
-) -> None:
-    """History, picture, page and metrics, and the scores on the screen."""
-    from nlptransfer import __version__
-    from nlptransfer.evaluation.plots import write_plots
-    from nlptransfer.evaluation.report import Table, print_report, write_report
-    from nlptransfer.files import write_json
-
-    scores = [
-        score
-        for system, own in (("untrained", before), ("pretrained", after))
-        for score in accuracy_scores(system, own, settings.seeds[0])
-    ]
-    notes = [
-        f"{training['tokens_per_second']:,.0f} tokens per second, development scores included; "
-        f"{training['padding']:.2%} of the positions were padding.",
-        "Scores are shares of hidden tokens told rightly; a tenth of these was left in its place, as in training. What "
-        f"counts as a sentence here is a block of {settings.max_length} tokens, and as a word a hidden token.",
-    ]
-    folder.write_history(history)
-    plots = write_plots(
-        folder.plots,
-        figures={"loss.png": ("Loss on hidden tokens, in training and on held-out lines.", plot_loss(history))},
-    )
-    write_report(
-        folder.report,
-        title="Pretrained encoder",
-        question=QUESTION,
-        scores=scores,
-        verdicts=[],
-        signature=signature,
-        settings=settings_to_dict(settings),
-        tables=[
-            Table("Hidden tokens of held-out lines, by file", development, "Losses in nats per token."),
-            Table("The text", [asdict(own) for own in lines]),
-        ],
-        plots=plots,
-        seconds=seconds,
-        warnings=warnings,
-        notes=notes,
-    )
-    write_json(
-        folder.path / "metrics.json",
-        {
-            "recipe": "pretrain_encoder",
-            "version": __version__,
-            "signature": dict(signature),
-            "scores": [score.to_dict() for score in scores],
-            "verdicts": [],
-            "seconds": dict(seconds),
-            "development": list(development),
-            "training": dict(training),
-        },
-    )
-    print_report(scores, [], warnings=warnings)
-    for row in development:
-        print(
-            f"{row['file']}: loss {row['loss before']:.3f} to {row['loss after']:.3f}, accuracy "
-            f"{row['accuracy before, %']:.2f} % to {row['accuracy after, %']:.2f} %"
-        )
-    print("\n" + "\n".join(notes))
-    print(f"\nModel: {folder.model}\nReport: {folder.report}")
-
-
-def accuracy_scores(system: str, scores: Mapping[str, MaskedLMScores], seed: int) -> list[Score]:
-    """Accuracy on all files' hidden tokens together, with an interval over blocks of text."""
-    import numpy as np
-
-    from nlptransfer.evaluation.verdict import Score
-
-    if not scores:
-        return []
-    correct = np.concatenate([own.correct for own in scores.values()])
-    hidden = np.concatenate([own.hidden for own in scores.values()])
-    drawn = np.random.default_rng(0).integers(len(hidden), size=(1_000, len(hidden)))
-    resampled = correct[drawn].sum(axis=1) / np.maximum(hidden[drawn].sum(axis=1), 1)
-    value = float(correct.sum() / hidden.sum())
-    # Of very few blocks the interval may miss the value by a hair.
-    low, high = min(value, float(np.quantile(resampled, 0.025))), max(value, float(np.quantile(resampled, 0.975)))
-    number = int(hidden.sum())
-    return [Score(system, "dev", "masked_token_accuracy", value, low, high, number, own) for own in (seed, None)]
-
-
-def plot_loss(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Training and development loss by step."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    steps = [row["step"] for row in history]
-    axes.plot(steps, [row["loss"] for row in history], marker="o", ms=3, label="training")
-    if all("dev_loss" in row for row in history):
-        axes.plot(steps, [row["dev_loss"] for row in history], marker="s", ms=3, label="held-out lines, mean of groups")
-    axes.set(xlabel="step", ylabel="loss, nats per hidden token")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=9)
-    return figure
-
-
 def print_forecast(
     settings: Settings,
     sources: Sequence[TextSource],
@@ -627,7 +309,8 @@ def print_forecast(
     import torch
 
     from nlptransfer.data.token_blocks import make_block_batch
-    from nlptransfer.finetuning.masked_lm import EncoderWithHead, MaskedLMHead, make_masked_lm_step
+    from nlptransfer.finetuning.adaptive_pretraining import EncoderWithHead, make_masked_lm_step
+    from nlptransfer.finetuning.masked_lm import MaskedLMHead
     from nlptransfer.training.forecast import forecast_bytes, parameter_groups
 
     for source in sources:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 import threading
 from types import TracebackType
 
@@ -22,9 +25,9 @@ class PeakMemory:
     - It is read when the block begins, when it ends, and by a thread every `interval` seconds in between. A peak
       shorter than that can be missed, and so can one within a single call that does not let other threads of Python
       run; the operations of torch do.
-    - Memory that was freed before the block but kept by the allocator is still resident. A block that uses it again
-      gains nothing by this count, so that of two equal blocks one after the other the second can show less. To compare
-      them, run each in a process of its own.
+    - Memory that was freed before the block is given back first where the allocator can do so (glibc's can). What it
+      keeps all the same a block can use again without gaining any: of two equal blocks the second may show less. To
+      compare them beyond doubt, run each in a process of its own.
     - Other processes, workers of a data loader among them, are not counted, nor is what the driver of an Apple GPU
       holds outside the process.
 
@@ -72,6 +75,7 @@ class PeakMemory:
             self._at_start = self._peak = torch.cuda.memory_allocated(self.device)
             return self
         self._ended.clear()
+        _give_back_what_is_free()
         self._at_start = self._peak = _resident_bytes()
         self._thread = threading.Thread(target=self._watch, name="PeakMemory", daemon=True)
         self._thread.start()
@@ -93,6 +97,14 @@ class PeakMemory:
     def _watch(self) -> None:
         while not self._ended.wait(self.interval):
             self._peak = max(self._peak, _resident_bytes())
+
+
+def _give_back_what_is_free() -> None:
+    """Have the allocator return memory that is free, so that a block that uses it again gains it anew (glibc only)."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _resident_bytes() -> int:

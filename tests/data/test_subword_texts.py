@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nlptransfer.data.subword_texts import count_truncated, cut_documents, special_ids, tokenize_documents
+from nlptransfer.data.subword_texts import count_truncated, cut_documents, framing_ids, tokenize_documents
 from nlptransfer.errors import InputError
 
 PREFIX, SUFFIX = [101], [102, 103]
@@ -109,7 +109,7 @@ def test_short_texts_are_what_the_tokenizer_makes_of_them(kind: str, request: py
     expected = [tokenizer(text, truncation=False, padding=False)["input_ids"] for text in texts]
     assert [row.tolist() for row in tokenized.ids] == expected
     assert tokenized.documents.tolist() == [0, 1, 2, 3]
-    assert special_ids(tokenizer) == {"bert": ([2], [3]), "sentencepiece": ([], [1])}[kind]
+    assert framing_ids(tokenizer) == {"bert": ([2], [3]), "sentencepiece": ([], [1])}[kind]
     assert tokenize_documents(tokenizer, [], max_length=20).ids == []
 
 
@@ -145,7 +145,7 @@ def test_a_tokenizer_that_makes_nothing_of_words_says_so() -> None:
         return {"input_ids": [7] if add_special_tokens else []}
 
     with pytest.raises(InputError, match="special tokens can't be told"):
-        special_ids(tokenizer)
+        framing_ids(tokenizer)
 
 
 def test_the_file_loads_neither_torch_nor_transformers() -> None:

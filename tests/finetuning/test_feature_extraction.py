@@ -159,3 +159,15 @@ def test_what_can_not_be_learned_is_refused() -> None:
         fit_feature_classifier(features, labels[:9], num_labels=2, seed=0)
     with pytest.raises(ValueError, match="labels must be 0 to 1"):
         fit_feature_classifier(features, labels + 1, num_labels=2, seed=0)
+
+
+def test_a_dimension_that_is_all_but_dead_gets_no_coefficient_beyond_all_others() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=60)
+    features = random.normal(size=(60, 8)) + labels[:, None]
+    features[:, 3] = 1e-33 * random.normal(size=60)
+    with_dead = fit_feature_classifier(features, labels, num_labels=2, seed=0, regularization=0.1)
+    without = fit_feature_classifier(np.delete(features, 3, axis=1), labels, num_labels=2, seed=0, regularization=0.1)
+    assert isinstance(with_dead.model, tuple) and isinstance(without.model, tuple)
+    assert np.abs(with_dead.model[0]).max() < 10
+    assert np.allclose(np.delete(with_dead.model[0], 3, axis=1), without.model[0], atol=1e-6)

@@ -47,6 +47,8 @@ def test_only_what_reads_the_target_uses_it() -> None:
         ("full+full", "twice"),
         ("feature_extraction+self_training", "leaves the encoder as it is"),
         ("dapt+no_pretraining", "undoes dapt"),
+        ("dapt+random_forest", "saved with the name of its encoder"),
+        ("reinitialise+gradient_boosting", "put feature_extraction in the place"),
     ],
 )
 def test_what_can_not_be_had_is_refused_with_a_reason(name: str, said: str) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from nlptransfer.data.feature_batches import DocumentBatches
 from nlptransfer.data.subword_texts import tokenize_documents
 from nlptransfer.data.subword_words import WordBatches, encode_words
+from nlptransfer.embeddings.encoder_settings import load_tokenizer
 from nlptransfer.errors import InputError
 from nlptransfer.models.transformer import (
     HiddenStates,
@@ -26,7 +27,6 @@ from nlptransfer.models.transformer import (
     output_layer,
     word_states,
 )
-from nlptransfer.models.transformer_text_classifier import load_tokenizer
 from nlptransfer.types import NO_LABEL, Batch
 
 TEXTS = ["a good book", "", "not a good read and a dull, bad book", "the film was bad", "unknown words"]

@@ -14,6 +14,7 @@ import torch
 import nlptransfer
 from nlptransfer.cli import main
 from nlptransfer.data.subword_texts import Truncation
+from nlptransfer.embeddings.encoder_settings import load_tokenizer
 from nlptransfer.errors import InputError
 from nlptransfer.models.saving import check_reload
 from nlptransfer.models.transformer import TransformerClassifier, load_encoder, load_native_classifier
@@ -21,7 +22,6 @@ from nlptransfer.models.transformer_text_classifier import (
     TransformerTextClassifier,
     document_features,
     document_probabilities,
-    load_tokenizer,
 )
 
 LABELS = ["bad", "fair", "good"]

@@ -231,6 +231,90 @@ def test_lp_ft_starts_from_the_head_of_feature_extraction(files: Path) -> None:
     assert abs(features - own).max() < 1e-4
 
 
+def test_l2_sp_holds_the_encoder_and_not_the_head_that_transformers_brings(files: Path) -> None:
+    from nlptransfer.finetuning.strategies import parse_strategy
+    from nlptransfer.recipes.finetuning_data import load_jobs
+    from nlptransfer.recipes.finetuning_models import make_batches, make_model
+    from nlptransfer.recipes.finetuning_systems import _with_parts
+    from nlptransfer.training.devices import make_accelerator
+
+    place = files / "encoder"
+    for pooling in ("mean", "native"):
+        settings = Settings(
+            encoder=str(place), train_data=str(files / "source.jsonl"), max_length=24, pooling=pooling, device="cpu"
+        )
+        (job,) = load_jobs(settings)
+        model = make_model(settings, job, place, make_accelerator("cpu"), seed=0)
+        batches = make_batches(model, job.train[:8], job.train_labels[:8], batch_size=8, seed=0)
+        network, step, batches = _with_parts(
+            settings, parse_strategy("l2_sp"), model, batches, job, job.tests, place, seed=0
+        )
+        (batch,) = batches
+        with torch.no_grad():
+            network.head.weight += 1
+            assert step(network.eval(), batch, 0.0)["penalty"] == 0
+            next(network.encoder.parameters()).add_(1)
+            assert step(network, batch, 0.0)["penalty"] > 0
+
+
+def test_texts_in_windows_are_scored_by_what_the_saved_model_answers(files: Path, tmp_path: Path) -> None:
+    from nlptransfer.finetuning.strategies import parse_strategy
+    from nlptransfer.recipes.finetuning_data import load_jobs
+    from nlptransfer.recipes.finetuning_models import frozen_features
+    from nlptransfer.recipes.finetuning_systems import tune
+    from nlptransfer.training.devices import make_accelerator
+
+    settings = Settings(
+        encoder=str(files / "encoder"), train_data=str(files / "source.jsonl"), truncation="windows", max_length=6,
+        regularization=0.1, device="cpu",
+    )  # fmt: skip
+    (job,) = load_jobs(settings)
+    strategy, accelerator = parse_strategy("feature_extraction"), make_accelerator("cpu")
+    tuned = tune(settings, job, strategy, 0, job.tests, files / "encoder", None, tmp_path, accelerator, print)
+    tuned.model.save_pretrained(tmp_path / "model")
+    items = [*job.train, *job.tests[0].items]
+    answers = nlptransfer.load(tmp_path / "model").predict(items)
+    assert [job.label_names[label] for label in tuned.predict(items)] == answers
+    features = frozen_features(settings, tuned.model, items, files / "encoder", accelerator)
+    head = tuned.model.network.head
+    by_mean = (features @ head.weight.detach().numpy().T + head.bias.detach().numpy()).argmax(axis=1)
+    assert [job.label_names[label] for label in by_mean] != answers, "the mean over all tokens says something else"
+
+
+def test_an_adapted_encoder_tells_the_same_of_itself_to_all_who_start_from_it(files: Path, tmp_path: Path) -> None:
+    from nlptransfer.finetuning.strategies import parse_strategy
+    from nlptransfer.recipes.finetuning_data import load_jobs
+    from nlptransfer.recipes.finetuning_encoder import prepare_encoder
+    from nlptransfer.training.devices import make_accelerator
+
+    settings = Settings(
+        encoder=str(files / "encoder"), train_data=str(files / "source.jsonl"), max_length=24, device="cpu",
+        target_data=(str(files / "target.jsonl"),), max_unlabelled=20, output_dir=tmp_path,
+    )  # fmt: skip
+    (job,) = load_jobs(settings)
+    strategy, accelerator = parse_strategy("extend_vocabulary:2+dapt+full"), make_accelerator("cpu")
+    first, again = (prepare_encoder(settings, job, strategy, 0, job.tests, accelerator, print) for _ in range(2))
+    assert first == again
+    assert {"encoder adapted by", "words added", "pieces per word", "masked_lm_loss", "seconds_before"} == set(first[1])
+
+
+def test_a_label_that_is_too_rare_to_be_cut_is_told_of(files: Path, tmp_path: Path, fails: Callable[..., str]) -> None:
+    lines = (files / "source.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "rare.jsonl").write_text(lines + json.dumps({"text": "a book", "label": "mixed"}) + "\n")
+    flags = ["--encoder", files / "encoder", "--train_data", tmp_path / "rare.jsonl", "--output_dir", tmp_path / "run"]
+    assert "1 of the rarest label" in fails(main, *SMALL, *flags)
+
+
+def test_lp_ft_drops_no_feature_that_its_head_has_balanced(files: Path, tmp_path: Path) -> None:
+    flags = [
+        *SMALL, "--encoder", str(files / "encoder"), "--train_data", str(files / "source.jsonl"),
+        "--strategies", "lp_ft", "--baselines", "--learning_rate", "1e-9", "--dropout", "0.9",
+        "--output_dir", str(tmp_path / "run"),
+    ]  # fmt: skip
+    main(flags)
+    assert nlptransfer.load(tmp_path / "run").network.dropout.p == 0.0
+
+
 def test_a_finished_run_is_not_trained_again_and_a_killed_one_goes_on(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,7 +382,7 @@ def test_a_bare_run_has_an_encoder_and_texts_and_says_what_they_are(
         (["--strategies", "dapt+full"], "no target is named"),
         (["--strategies", "full", "full"], "each at most once"),
         (["--encoder", "no/such-encoder"], "there is no such encoder"),
-        (["--max_length", "64"], "--max_length is more than the encoder reads"),
+        (["--max_length", "64"], "max_length is more than the encoder reads"),
         (["--layers", "-9"], "no such layer"),
         (["--layers", "all"], "whole numbers, or mix"),
         (["--pairs", "all"], "--pairs all takes its data from --domains"),

@@ -569,3 +569,32 @@ def test_two_processes_report_the_same_loss_as_one(two_processes: Path, tmp_path
 
 if __name__ == "__main__":
     main_of_a_process(Path(sys.argv[1]))
+
+
+def test_before_each_epoch_the_caller_may_freeze_and_thaw_also_when_a_run_goes_on(tmp_path: Path) -> None:
+    def run(stop_after: int | None, file: str, model: TinyTagger) -> list[int]:
+        called: list[int] = []
+
+        def before(epoch: int) -> None:
+            called.append(epoch)
+            model.embedding.weight.requires_grad_(epoch >= 1)
+
+        def after(row: Mapping[str, Any]) -> None:
+            if row["epoch"] == stop_after:
+                raise KeyboardInterrupt
+
+        optimizer = torch.optim.AdamW(model.parameters(), 0.1)
+        train(
+            model, tagging_step, make_batches(), optimizer, epochs=3, seed=0, before_epoch=before, on_epoch=after,
+            checkpoint=tmp_path / file, resume=True,
+        )  # fmt: skip
+        return called
+
+    whole, broken = TinyTagger(), TinyTagger()
+    assert run(None, "whole.pt", whole) == [0, 1, 2]
+    with pytest.raises(KeyboardInterrupt):
+        run(1, "broken.pt", broken)
+    assert torch.equal(broken.embedding.weight, TinyTagger().embedding.weight)  # frozen in the first epoch
+    resumed = TinyTagger()
+    assert run(None, "broken.pt", resumed) == [1, 2]
+    assert same_weights(weights_of(resumed), weights_of(whole))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from nlptransfer.training.schedules import constant, cosine, linear
+from nlptransfer.training.schedules import constant, cosine, linear, slanted_triangular
 
 TENTHS = [step / 10 for step in range(11)]
 
@@ -49,3 +49,13 @@ def test_a_schedule_peaks_at_one_and_jumps_nowhere(schedule, warmup: float) -> N
     assert np.abs(np.diff(values)).max() < 0.02
     peak = round(warmup * 10_000)
     assert (np.diff(values[: peak + 1]) > 0).all() and (np.diff(values[peak:]) <= 0).all()
+
+
+def test_slanted_triangular_is_the_paper_s_equation_over_whole_steps() -> None:
+    steps, cut_fraction, ratio = 40, 0.1, 32
+    cut = math.floor(steps * cut_fraction)
+    for t in range(steps):
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_fraction - 1))
+        assert slanted_triangular(t / steps) == pytest.approx((1 + p * (ratio - 1)) / ratio)
+    assert slanted_triangular(0.0) == pytest.approx(1 / 32) and slanted_triangular(1.0) == pytest.approx(1 / 32)
+    assert slanted_triangular(0.1) == 1.0
