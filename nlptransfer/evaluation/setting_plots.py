@@ -72,6 +72,7 @@ def plot_cost(rows: Sequence[Mapping[str, Any]], *, cost: str, value: str, name:
         >>> plot_cost(points, cost="seconds", value="test, %", name="system")
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     shown = [row for row in rows if row.get(value) is not None]
     if not shown:
@@ -83,6 +84,9 @@ def plot_cost(rows: Sequence[Mapping[str, Any]], *, cost: str, value: str, name:
         axes.plot(row[cost], row[value], "o")
         axes.annotate(row[name], (row[cost], row[value]), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.margins(x=0.25, y=0.1)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel=cost, ylabel=value)
     axes.grid(alpha=0.3)
     return figure
