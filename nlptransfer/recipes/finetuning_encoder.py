@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 USUAL = "sentence-transformers/all-MiniLM-L6-v2"
 _MIN_WORD_COUNT = 5
+_HEAD = "masked_lm_head"
 _FACTS = "adapted.json"
 _VERSION = 1  # of the stand-in's recipe below
 
@@ -129,10 +130,10 @@ def prepare_encoder(
         return place, {}
     from nlptransfer.files import write_folder_whole, write_json
     from nlptransfer.finetuning.adaptive_pretraining import adapt_by_masked_lm
-    from nlptransfer.finetuning.masked_lm import MaskedLMHead, mask_and_special_ids
+    from nlptransfer.finetuning.masked_lm import mask_and_special_ids
     from nlptransfer.finetuning.vocabulary_extension import extend_vocabulary, find_split_words
+    from nlptransfer.models.saving import write_tensors
     from nlptransfer.models.transformer import load_encoder
-    from nlptransfer.training.seeding import seeded
 
     texts = target_text(tests, strategy)
     target = (tests[0].pair.target if tests[0].pair is not None else "target").replace(":", "_").replace("/", "_")
@@ -143,6 +144,7 @@ def prepare_encoder(
     started = time.perf_counter()
     tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention_of(settings, accelerator))
     facts: dict[str, Any] = {"encoder adapted by": name}
+    heads: dict[str, Any] = {}
     for step, number in steps:
         if step == "extend_vocabulary":
             whole = [text if isinstance(text, str) else " ".join(text) for text in texts]
@@ -152,8 +154,7 @@ def prepare_encoder(
             facts["pieces per word"] = f"{report.pieces_per_word_before:.3f}, then {report.pieces_per_word_after:.3f}"
             continue
         mask_id, special_ids = mask_and_special_ids(tokenizer)
-        with seeded(seed):
-            head = MaskedLMHead.from_folder(place, encoder)
+        head = masked_lm_head(settings, place, encoder, seed)
         history = adapt_by_masked_lm(
             encoder,
             head,
@@ -170,6 +171,8 @@ def prepare_encoder(
         )
         facts["masked_lm_loss"] = [round(row["loss"], 3) for row in history]
         tell(f"{target}: {name}, masked-LM loss by epoch {facts['masked_lm_loss']}")
+        tied = encoder.get_input_embeddings().weight.data_ptr()  # type: ignore[operator]
+        heads = {name: own.cpu() for name, own in head.state_dict().items() if own.data_ptr() != tied}
     facts["seconds_before"] = time.perf_counter() - started
     if (kept / _FACTS).exists():
         return kept, facts  # Another process made the same at the same time, and may be reading it.
@@ -177,8 +180,31 @@ def prepare_encoder(
         with quiet_transformers():
             encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
         tokenizer.save_pretrained(temporary)
+        if heads:
+            write_tensors(temporary / f"{_HEAD}.safetensors", heads)
         write_json(temporary / _FACTS, facts)
     return kept, facts
+
+
+def masked_lm_head(settings: Settings, place: Path, encoder: Any, seed: int) -> Any:
+    """The masked-LM head of an encoder: its checkpoint's or a fresh one, and where it was adapted, what came of that.
+
+    Args:
+        settings: the recipe's.
+        place: the folder that the encoder was loaded from.
+        encoder: the encoder.
+        seed: of a fresh head.
+    """
+    from nlptransfer.embeddings.find_encoder import find_encoder
+    from nlptransfer.finetuning.masked_lm import MaskedLMHead
+    from nlptransfer.models.saving import read_tensors
+    from nlptransfer.training.seeding import seeded
+
+    with seeded(seed):
+        head = MaskedLMHead.from_folder(find_encoder(str(settings.encoder)), encoder)
+    if (place / f"{_HEAD}.safetensors").exists():
+        head.load_state_dict(read_tensors(place, _HEAD), strict=False)  # without the matrix that is the encoder's
+    return head
 
 
 def target_text(tests: Sequence[Test], strategy: Strategy) -> list[Any]:

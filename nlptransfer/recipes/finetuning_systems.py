@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nlptransfer.errors import InputError
 from nlptransfer.finetuning.strategies import FROZEN, STRATEGY_STEPS, Strategy, parse_strategy
 from nlptransfer.recipes.finetuning_data import Job, Test
-from nlptransfer.recipes.finetuning_encoder import prepare_encoder, target_text, whole_ids
+from nlptransfer.recipes.finetuning_encoder import masked_lm_head, prepare_encoder, target_text, whole_ids
 from nlptransfer.recipes.finetuning_models import (
     as_given,
     fit_head,
@@ -298,16 +298,21 @@ def _with_parts(
     target_seed = int(np.random.default_rng([seed, *b"target"]).integers(2**32))
     texts = target_text(tests, strategy)
     if kind == "udalm":
-        from nlptransfer.finetuning.masked_lm import MaskedLMHead, mask_and_special_ids
+        from nlptransfer.data.subword_texts import framing_ids
+        from nlptransfer.finetuning.adaptive_pretraining import cut_document
+        from nlptransfer.finetuning.masked_lm import mask_and_special_ids
         from nlptransfer.finetuning.udalm import ModelWithHead, make_udalm_step
 
         mask_id, special_ids = mask_and_special_ids(model.tokenizer)
-        ids = [row[: settings.max_length] for row in whole_ids(model.tokenizer, texts)]
-        target = DocumentBatches(
-            ids, None, batch_size=settings.batch_size, max_length=settings.max_length, seed=target_seed
-        )
-        with seeded(seed):
-            head = MaskedLMHead.from_folder(place, network.encoder)
+        before, after = map(len, framing_ids(model.tokenizer))
+        length = settings.max_length
+        ids = [
+            part
+            for row in whole_ids(model.tokenizer, texts)
+            for part in cut_document(row, max_length=length, num_before=before, num_after=after)
+        ]
+        target = DocumentBatches(ids, None, batch_size=settings.batch_size, max_length=length, seed=target_seed)
+        head = masked_lm_head(settings, place, network.encoder, seed)
         step = make_udalm_step(head, mask_id=mask_id, special_ids=special_ids)
         return ModelWithHead(network, head), step, DomainBatches(batches, target)
     if job.is_tagging:

@@ -171,3 +171,13 @@ def test_a_dimension_that_is_all_but_dead_gets_no_coefficient_beyond_all_others(
     assert isinstance(with_dead.model, tuple) and isinstance(without.model, tuple)
     assert np.abs(with_dead.model[0]).max() < 10
     assert np.allclose(np.delete(with_dead.model[0], 3, axis=1), without.model[0], atol=1e-6)
+
+
+def test_of_many_rows_some_are_enough_to_choose_by_and_rare_labels_do_not_stop_it() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=6_000)
+    features = random.normal(size=(6_000, 3)) + labels[:, None]
+    labels[:3] = 2  # too few for any fold
+    fitted = fit_feature_classifier(features, labels, num_labels=3, seed=0)
+    assert fitted.regularization in REGULARIZATIONS and fitted.regularization != 0.01
+    assert (fitted.predict(features)[3:] == labels[3:]).mean() > 0.75

@@ -295,6 +295,14 @@ def test_an_adapted_encoder_tells_the_same_of_itself_to_all_who_start_from_it(fi
     strategy, accelerator = parse_strategy("extend_vocabulary:2+dapt+full"), make_accelerator("cpu")
     first, again = (prepare_encoder(settings, job, strategy, 0, job.tests, accelerator, print) for _ in range(2))
     assert first == again
+    from nlptransfer.models.transformer import load_encoder
+    from nlptransfer.recipes.finetuning_encoder import masked_lm_head
+
+    adapted, fresh = (
+        masked_lm_head(settings, place, load_encoder(first[0]), 0).layers[0].weight
+        for place in (first[0], files / "encoder")
+    )
+    assert not torch.equal(adapted, fresh), "udalm goes on from the head that dapt has trained"
     assert {"encoder adapted by", "words added", "pieces per word", "masked_lm_loss", "seconds_before"} == set(first[1])
 
 
