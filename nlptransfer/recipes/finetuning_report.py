@@ -44,7 +44,8 @@ def recommend(settings: Settings, job: Job) -> Recommendation:
     return recommend_strategy(
         num_labels=min(settings.train_sizes, default=len(job.train)),
         num_classes=len(job.label_names),
-        num_unlabelled=0 if target is None else len(target.unlabelled),
+        # What the table has for much unlabelled text may end in self-training, which taggers can't do.
+        num_unlabelled=0 if target is None or job.is_tagging else len(target.unlabelled),
         fertility=measure_fertility(load_tokenizer(find_encoder(str(settings.encoder))), used_on[:_MEASURED_TEXTS]),
         domain_distance=distance,
     )
