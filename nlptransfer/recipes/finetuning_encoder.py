@@ -121,13 +121,39 @@ def prepare_encoder(
 
     An adapted encoder is kept beside the cells, for all systems, sources and sizes that start from it.
     """
-    from nlptransfer.embeddings.encoder_settings import load_tokenizer
-    from nlptransfer.embeddings.find_encoder import find_encoder, quiet_transformers
+    from nlptransfer.embeddings.find_encoder import find_encoder
 
     place = find_encoder(str(settings.encoder))
     steps = [(step, number) for step, number in strategy.before if step in ("extend_vocabulary", "dapt")]
     if not steps:
         return place, {}
+    from filelock import FileLock
+
+    texts = target_text(tests, strategy)
+    target = (tests[0].pair.target if tests[0].pair is not None else "target").replace(":", "_").replace("/", "_")
+    name = "+".join(f"{step}={number:g}" for step, number in steps)
+    kept = settings.output_dir / "cells" / "encoders" / f"{target}-{name}-{seed}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):  # another process may be at the same one, for another source
+        if not (kept / _FACTS).exists():
+            tell(f"{target}: {name}")
+            _adapt_encoder(settings, texts, steps, seed, place, kept, accelerator)
+    facts: dict[str, Any] = json.loads((kept / _FACTS).read_text(encoding="utf-8"))
+    return kept, facts
+
+
+def _adapt_encoder(
+    settings: Settings,
+    texts: Sequence[Any],
+    steps: Sequence[tuple[str, float]],
+    seed: int,
+    place: Path,
+    kept: Path,
+    accelerator: Accelerator,
+) -> None:
+    """Adapt the encoder of the folder `place` to texts, step by step; write it to `kept` with what is to be told."""
+    from nlptransfer.embeddings.encoder_settings import load_tokenizer
+    from nlptransfer.embeddings.find_encoder import quiet_transformers
     from nlptransfer.files import write_folder_whole, write_json
     from nlptransfer.finetuning.adaptive_pretraining import adapt_by_masked_lm
     from nlptransfer.finetuning.masked_lm import mask_and_special_ids
@@ -135,15 +161,9 @@ def prepare_encoder(
     from nlptransfer.models.saving import write_tensors
     from nlptransfer.models.transformer import load_encoder
 
-    texts = target_text(tests, strategy)
-    target = (tests[0].pair.target if tests[0].pair is not None else "target").replace(":", "_").replace("/", "_")
-    name = "+".join(f"{step}={number:g}" for step, number in steps)
-    kept = settings.output_dir / "cells" / "encoders" / f"{target}-{name}-{seed}"
-    if (kept / _FACTS).exists():
-        return kept, json.loads((kept / _FACTS).read_text(encoding="utf-8"))
     started = time.perf_counter()
     tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention_of(settings, accelerator))
-    facts: dict[str, Any] = {"encoder adapted by": name}
+    facts: dict[str, Any] = {"encoder adapted by": "+".join(f"{step}={number:g}" for step, number in steps)}
     heads: dict[str, Any] = {}
     for step, number in steps:
         if step == "extend_vocabulary":
@@ -167,15 +187,12 @@ def prepare_encoder(
             max_length=settings.max_length,
             seed=seed,
             accelerator=accelerator,
-            description=f"{target}, masked LM",
+            description=f"{kept.name}, masked LM",
         )
         facts["masked_lm_loss"] = [round(row["loss"], 3) for row in history]
-        tell(f"{target}: {name}, masked-LM loss by epoch {facts['masked_lm_loss']}")
         tied = encoder.get_input_embeddings().weight.data_ptr()  # type: ignore[operator]
         heads = {name: own.cpu() for name, own in head.state_dict().items() if own.data_ptr() != tied}
     facts["seconds_before"] = time.perf_counter() - started
-    if (kept / _FACTS).exists():
-        return kept, facts  # Another process made the same at the same time, and may be reading it.
     with write_folder_whole(kept) as temporary:
         with quiet_transformers():
             encoder.cpu().save_pretrained(temporary)  # type: ignore[operator]
@@ -183,7 +200,6 @@ def prepare_encoder(
         if heads:
             write_tensors(temporary / f"{_HEAD}.safetensors", heads)
         write_json(temporary / _FACTS, facts)
-    return kept, facts
 
 
 def masked_lm_head(settings: Settings, place: Path, encoder: Any, seed: int) -> Any:
