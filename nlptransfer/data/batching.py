@@ -174,7 +174,58 @@ def length_groups(lengths: np.ndarray, *, batch_size: int, seed: int | None, epo
     return groups
 
 
-class Batches:
+class WindowBatches:
+    """Batches of windows of about the same length, however their tensors are made; see `Batches` and `WordBatches`.
+
+    Args:
+        windows: what each row of a batch reads.
+        lengths: (windows,) positions that each takes.
+        batch_size: windows per batch.
+        seed: shuffles; None keeps the windows sorted by length.
+
+    Raises:
+        ValueError: no room in a batch.
+    """
+
+    def __init__(self, windows: list[Window], lengths: np.ndarray, *, batch_size: int, seed: int | None) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, found {batch_size}")
+        self.windows = windows
+        self.batch_size = batch_size
+        self.seed = seed
+        self._lengths = lengths
+        self._groups: list[np.ndarray] = []
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Group and order the windows for `epoch`."""
+        self._groups = length_groups(self._lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
+
+    @property
+    def padding(self) -> float:
+        """The share of padding among all positions of this epoch's batches, 0 to 1."""
+        positions = sum(len(group) * int(self._lengths[group].max()) for group in self._groups)
+        return 1.0 - float(self._lengths.sum()) / positions if positions else 0.0
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for group in self._groups:
+            yield self._assemble(group)
+
+    def groups(self) -> Iterator[tuple[list[Window], Batch]]:
+        """Each batch with the windows that it holds, row by row."""
+        for group in self._groups:
+            yield [self.windows[index] for index in group.tolist()], self._assemble(group)
+
+    def _assemble(self, group: np.ndarray) -> Batch:
+        """The tensors of the windows with these numbers."""
+        raise NotImplementedError
+
+
+class Batches(WindowBatches):
     """Batches of windows of about the same length; a sequence that can be gone through again and again.
 
     Shuffled batches depend on the seed and the epoch alone, so that a resumed run sees the batches that the
@@ -207,38 +258,10 @@ class Batches:
         context: int = 0,
         seed: int | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, found {batch_size}")
         self.sentences = sentences
-        self.batch_size = batch_size
-        self.seed = seed
-        self.windows = make_windows(sentences.starts, max_length=max_length, context=context)
-        self._lengths = np.array([window.end - window.start for window in self.windows], dtype=np.int64)
-        self._groups: list[np.ndarray] = []
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Group and order the windows for `epoch`."""
-        self._groups = length_groups(self._lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
-
-    @property
-    def padding(self) -> float:
-        """The share of padding among all positions of this epoch's batches, 0 to 1."""
-        positions = sum(len(group) * int(self._lengths[group].max()) for group in self._groups)
-        return 1.0 - float(self._lengths.sum()) / positions if positions else 0.0
-
-    def __len__(self) -> int:
-        """The number of batches."""
-        return len(self._groups)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for group in self._groups:
-            yield self._assemble(group)
-
-    def groups(self) -> Iterator[tuple[list[Window], Batch]]:
-        """Each batch with the windows that it holds, row by row."""
-        for group in self._groups:
-            yield [self.windows[index] for index in group.tolist()], self._assemble(group)
+        windows = make_windows(sentences.starts, max_length=max_length, context=context)
+        lengths = np.array([window.end - window.start for window in windows], dtype=np.int64)
+        super().__init__(windows, lengths, batch_size=batch_size, seed=seed)
 
     def _assemble(self, group: np.ndarray) -> Batch:
         windows = [self.windows[index] for index in group.tolist()]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from nlptransfer.data.batching import Window, length_groups
+from nlptransfer.data.batching import Window, WindowBatches
 from nlptransfer.data.subword_texts import framing_ids
 from nlptransfer.errors import InputError
 from nlptransfer.types import NO_LABEL, Batch
@@ -152,7 +152,7 @@ def _word_pieces(tokenizer: Any, words: list[str]) -> list[list[int]]:
     return ids([f" {word}" for word in words] if after_space else words)
 
 
-class WordBatches:
+class WordBatches(WindowBatches):
     """Batches of sentences as subwords that know their words; windows of about the same length together.
 
     A sentence of more than `max_length` subwords is read in windows of whole words. Each word counts in one window, and
@@ -185,41 +185,12 @@ class WordBatches:
         context: int = 16,
         seed: int | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, found {batch_size}")
         self.sentences = sentences
-        self.batch_size = batch_size
-        self.seed = seed
         framing = len(sentences.prefix) + len(sentences.suffix)
-        self.windows = _make_windows(sentences, room=max_length - framing, context=context)
-        begins, ends = ([getattr(window, name) for window in self.windows] for name in ("start", "end"))
-        spans = sentences.subword_starts[np.array(ends, dtype=np.int64)]
-        self._lengths = spans - sentences.subword_starts[np.array(begins, dtype=np.int64)] + framing
-        self._groups: list[np.ndarray] = []
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Group and order the windows for `epoch`."""
-        self._groups = length_groups(self._lengths, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
-
-    @property
-    def padding(self) -> float:
-        """The share of padding among all positions of this epoch's batches, 0 to 1."""
-        positions = sum(len(group) * int(self._lengths[group].max()) for group in self._groups)
-        return 1.0 - float(self._lengths.sum()) / positions if positions else 0.0
-
-    def __len__(self) -> int:
-        """The number of batches."""
-        return len(self._groups)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for group in self._groups:
-            yield self._assemble(group)
-
-    def groups(self) -> Iterator[tuple[list[Window], Batch]]:
-        """Each batch with the windows that it holds, row by row."""
-        for group in self._groups:
-            yield [self.windows[index] for index in group.tolist()], self._assemble(group)
+        windows = _make_windows(sentences, room=max_length - framing, context=context)
+        at = sentences.subword_starts
+        lengths = np.array([at[window.end] - at[window.start] + framing for window in windows], dtype=np.int64)
+        super().__init__(windows, lengths, batch_size=batch_size, seed=seed)
 
     def _assemble(self, group: np.ndarray) -> Batch:
         own = self.sentences

@@ -290,7 +290,7 @@ def load_encoder(
         attention_dropout: share of the attention weights dropped in training; None: as the folder says. With 0 torch
             can use an attention that never holds the weights in memory, which is far faster.
         attention: "sdpa", torch's own, or "eager", plain matrix products, which on a CPU in bf16 and without dropout
-            take a sixth less time; None: as transformers chooses.
+            are the faster ones; None: as transformers chooses.
 
     Raises:
         InputError: transformers can't read it, or weights are missing.

@@ -46,7 +46,7 @@ def make_model(
                 dropout=settings.dropout,
                 pad_id=pad_id,
             )
-            column = {"tag_column": settings.tag_column or "upos"}
+            column = {"tag_column": settings.tag_column or ("xpos" if settings.tagset else None)}
             return TransformerWordTagger(
                 tokenizer, job.label_names, tagger, max_length=settings.max_length, metadata=column
             )
@@ -62,7 +62,7 @@ def make_model(
 
 def attention_of(settings: Settings, accelerator: Accelerator) -> dict[str, Any]:
     """How attention is computed in training."""
-    # Plain products are the faster ones there, as long as no weight is dropped (benchmarks/transformer_finetuning.py).
+    # Plain products are the faster ones there, as long as no weight is dropped.
     plain = accelerator.device.type == "cpu" and settings.precision == "bf16" and settings.attention_dropout == 0
     return {"attention_dropout": settings.attention_dropout, "attention": "eager" if plain else None}
 
