@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,34 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("NLPTRANSFER_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def make_bert(tmp_path: Path) -> Callable[..., Path]:
+    """Makes the folder of an untrained BERT, 8 wide, whose tokenizer knows the words it is given."""
+
+    def made(words: list[str], *, num_layers: int, max_length: int, initializer_range: float = 0.5) -> Path:
+        import torch
+        from transformers import BertConfig, BertModel, BertTokenizerFast
+
+        folder = tmp_path / "tiny"
+        folder.mkdir()
+        (folder / "words.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
+        tokenizer = BertTokenizerFast(vocab=str(folder / "words.txt"), model_max_length=max_length)
+        tokenizer.save_pretrained(folder)
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=8,
+            num_hidden_layers=num_layers,
+            num_attention_heads=2,
+            intermediate_size=12,
+            max_position_embeddings=max_length,
+            initializer_range=initializer_range,
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            BertModel(config).save_pretrained(folder)
+        (folder / "words.txt").unlink()
+        return folder
+
+    return made

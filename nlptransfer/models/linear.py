@@ -12,9 +12,9 @@ from scipy import sparse
 from scipy.special import softmax
 
 from nlptransfer.data.documents import Document
-from nlptransfer.embeddings.extractors import Extractor, restore_extractor
+from nlptransfer.embeddings.extractors import Extractor
 from nlptransfer.errors import InputError
-from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
+from nlptransfer.models.saving import read_config, read_extractor, read_tensors, write_model_folder
 
 _CHECK_TOLERANCE = 1e-3
 
@@ -170,8 +170,7 @@ class LinearTextClassifier:
                 is no longer there.
         """
         config = read_config(folder)
-        tensors = read_tensors(folder, "extractor") if "extractor.safetensors" in config["files"] else {}
-        extractor = restore_extractor(config["extractor"], tensors, read_document(folder, "extractor"))
+        extractor = read_extractor(folder, config)
         model = {name: tensor.numpy() for name, tensor in read_tensors(folder, "model").items()}
         try:
             return cls(

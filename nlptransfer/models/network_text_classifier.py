@@ -13,10 +13,10 @@ from nlptransfer.data.documents import Document
 from nlptransfer.data.feature_batches import DocumentBatches, FeatureBatches, ItemBatches
 from nlptransfer.data.vocabulary import Vocabulary
 from nlptransfer.data.words import split_words
-from nlptransfer.embeddings.extractors import Extractor, restore_extractor
+from nlptransfer.embeddings.extractors import Extractor
 from nlptransfer.errors import InputError
 from nlptransfer.models.classifier import BagOfWordsNetwork, RecurrentClassifier
-from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
+from nlptransfer.models.saving import read_config, read_document, read_extractor, read_tensors, write_model_folder
 
 
 class WordReader:
@@ -191,8 +191,7 @@ class NetworkTextClassifier:
             reader = WordReader(vocabulary, max_length=config["max_length"])
         else:
             network = BagOfWordsNetwork(shape.pop("num_features"), len(labels), **shape)
-            tensors = read_tensors(folder, "extractor") if "extractor.safetensors" in config["files"] else {}
-            reader = restore_extractor(config["extractor"], tensors, read_document(folder, "extractor"))
+            reader = read_extractor(folder, config)
         try:
             network.load_state_dict(read_tensors(folder, "model"))
         except RuntimeError as error:

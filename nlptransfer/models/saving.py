@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import nlptransfer
+from nlptransfer.embeddings.extractors import Extractor, restore_extractor
 from nlptransfer.errors import InputError
 from nlptransfer.files import write_folder_whole, write_json, write_text
 
@@ -189,6 +190,20 @@ def read_tensors(folder: str | Path, name: str) -> dict[str, torch.Tensor]:
 def read_document(folder: str | Path, name: str) -> Any:
     """The content of a JSON file of a model folder."""
     return json.loads((Path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def read_extractor(folder: str | Path, config: Mapping[str, Any]) -> Extractor:
+    """The feature extractor of a model folder that was saved with one.
+
+    Args:
+        folder: the model folder.
+        config: its configuration, as `read_config` gives it.
+
+    Raises:
+        InputError: the encoder that makes the features is no longer there.
+    """
+    tensors = read_tensors(folder, "extractor") if "extractor.safetensors" in config["files"] else {}
+    return restore_extractor(config["extractor"], tensors, read_document(folder, "extractor"))
 
 
 def _config_file(folder: Path) -> Path:

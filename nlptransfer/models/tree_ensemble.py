@@ -12,9 +12,9 @@ from scipy import sparse
 from scipy.special import softmax
 
 from nlptransfer.data.documents import Document
-from nlptransfer.embeddings.extractors import Extractor, restore_extractor
+from nlptransfer.embeddings.extractors import Extractor
 from nlptransfer.errors import InputError
-from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
+from nlptransfer.models.saving import read_config, read_extractor, read_tensors, write_model_folder
 
 _ARRAYS = ("roots", "left", "right", "feature", "threshold", "value", "base")
 # Rows times trees, or times features, that are looked at at once: a few arrays of this size are held.
@@ -274,8 +274,7 @@ class TreeTextClassifier:
                 is no longer there.
         """
         config = read_config(folder)
-        tensors = read_tensors(folder, "extractor") if "extractor.safetensors" in config["files"] else {}
-        extractor = restore_extractor(config["extractor"], tensors, read_document(folder, "extractor"))
+        extractor = read_extractor(folder, config)
         trees = {name: tensor.numpy() for name, tensor in read_tensors(folder, "model").items()}
         try:
             ensemble = TreeEnsemble(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +18,9 @@ SENTENCES = [["a", "readers", "book"], [], ["not"], ["reads", "\u200d", "unheard
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Path:
+def tiny(make_bert: Callable[..., Path]) -> Path:
     """An untrained BERT of two layers that reads at most 24 tokens."""
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    (folder / "words.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
-    tokenizer = BertTokenizerFast(vocab=str(folder / "words.txt"), model_max_length=24)
-    tokenizer.save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=12,
-        max_position_embeddings=24,
-        initializer_range=0.5,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(config).save_pretrained(folder)
-    (folder / "words.txt").unlink()
-    return folder
+    return make_bert(WORDS, num_layers=2, max_length=24)
 
 
 def slowly(folder: Path, pieces: list[list[str]], subwords: str, layers: tuple[int, ...] = (-1,)) -> np.ndarray:
