@@ -216,6 +216,12 @@ def is_synthetic(name: str) -> bool:
     return re.split(r"[:,]", name)[0] in ("synthetic", "synthetic-reviews")
 
 
+def known_task(name: str) -> Task | None:
+    """The task of a named corpus; None of a path or a hub dataset, whose names do not tell."""
+    kind, _, rest = str(name).partition(":")
+    return "tagging" if name == "treebank" else _task_of(kind, rest)
+
+
 def _task_of(kind: str, rest: str) -> Task | None:
     """The task of a named corpus; None where the name does not tell."""
     if kind in ("ud", "synthetic") or (kind == "nltk" and rest.partition("/")[0] in NLTK_CORPORA):

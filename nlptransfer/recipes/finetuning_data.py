@@ -118,6 +118,14 @@ def load_jobs(settings: Settings) -> list[Job]:
 
 
 def _load_jobs(settings: Settings) -> list[Job]:
+    from nlptransfer.data.corpora import known_task
+
+    if settings.train_data is not None and known_task(settings.train_data) not in (None, settings.task):
+        raise InputError(
+            f"this corpus is for {known_task(settings.train_data)}, and the task is {settings.task}",
+            where=settings.train_data,
+            remedy=f"Add --task {known_task(settings.train_data)}, or name another corpus.",
+        )
     if settings.task == "tagging":
         return [_tagging_job(settings)]
     if settings.pairs == "all":

@@ -397,6 +397,7 @@ def test_a_bare_run_has_an_encoder_and_texts_and_says_what_they_are(
         (["--domains", "amazon"], "--domains is for --pairs all"),
         (["--train_sizes", "5000"], "asks for more than there is"),
         (["--train_data", "nowhere.csv"], "nowhere.csv"),
+        (["--train_data", "ud:UD_English-EWT"], "Add --task tagging"),
         (["--strategies", "freeze:9"], "freezes everything"),
         (["--learning_rate", "0"], "above 0"),
     ],
