@@ -214,7 +214,9 @@ def prepare_ours(training: Training, precision: Any) -> Callable[[], Predict]:
 
     tokenizer = load_tokenizer(training.encoder)
     network = TransformerClassifier(
-        load_encoder(training.encoder, attention_dropout=0.0), 2, pad_id=tokenizer.pad_token_id or 0
+        load_encoder(training.encoder, attention_dropout=0.0, attention="eager" if precision == "bf16" else None),
+        2,
+        pad_id=tokenizer.pad_token_id or 0,
     )
     classifier = TransformerTextClassifier(tokenizer, ["0", "1"], network, max_length=training.max_length)
     batches = DocumentBatches(
