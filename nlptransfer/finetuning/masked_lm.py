@@ -150,7 +150,7 @@ class MaskedLMHead(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: str | Path, encoder: nn.Module) -> MaskedLMHead:
-        """The checkpoint's own head where its weights are there, as in BERT and RoBERTa; else a fresh one.
+        """The checkpoint's own head where its weights are there, as in BERT, RoBERTa and ModernBERT; else a fresh one.
 
         The decoder is tied to the input embeddings of `encoder`. Where these have grown since, its bias has zeros for
         the new tokens.
@@ -176,8 +176,8 @@ class MaskedLMHead(nn.Module):
             model, found = AutoModelForMaskedLM.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
             )
-        name = next((name for name in ("cls", "lm_head") if hasattr(model, name)), None)
-        if name is None or any(key.startswith(f"{name}.") for key in found["missing_keys"]):
+        names = _head_names(model)
+        if not names or any(key.startswith(f"{name}.") for name in names for key in found["missing_keys"]):
             return cls.fresh(encoder)
         embeddings = _embeddings(encoder)
         decoder = model.get_output_embeddings()
@@ -188,7 +188,34 @@ class MaskedLMHead(nn.Module):
             decoder.bias = nn.Parameter(torch.cat([kept, kept.new_zeros(max(0, added))]))
             decoder.out_features = len(embeddings)
             model.set_output_embeddings(decoder)
-        return cls(getattr(model, name), was_pretrained=True)
+        return cls.of(model, was_pretrained=True)
+
+    @classmethod
+    def of(cls, model: Any, *, was_pretrained: bool) -> MaskedLMHead:
+        """The head of a masked-LM model of `transformers`, sharing its weights.
+
+        Args:
+            model: of the kind of BERT, RoBERTa or ModernBERT.
+            was_pretrained: whether its weights come from a checkpoint.
+
+        Raises:
+            ValueError: it has no head of these kinds.
+
+        Example:
+            >>> head = MaskedLMHead.of(model, was_pretrained=False)
+            >>> loss = masked_lm_loss(model.base_model, head, batch, mask_id=4, special_ids=range(5))
+        """
+        names = _head_names(model)
+        if not names:
+            raise ValueError(f"{type(model).__name__} has no masked-LM head that is known here")
+        parts = [getattr(model, name) for name in names]
+        return cls(parts[0] if len(parts) == 1 else nn.Sequential(*parts), was_pretrained=was_pretrained)
+
+
+def _head_names(model: Any) -> tuple[str, ...]:
+    """What a model of `transformers` calls the parts of its masked-LM head; nothing where that is not known."""
+    known = (("cls",), ("lm_head",), ("head", "decoder"))
+    return next((names for names in known if all(hasattr(model, name) for name in names)), ())
 
 
 def _embeddings(encoder: nn.Module) -> nn.Parameter:

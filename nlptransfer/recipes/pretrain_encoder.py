@@ -29,7 +29,7 @@ from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from transformers import BertForMaskedLM
+    from transformers import ModernBertForMaskedLM
 
     from nlptransfer.data.text_lines import TextSource
     from nlptransfer.finetuning.masked_lm import MaskedLMScores
@@ -110,7 +110,12 @@ class Settings(RunSettings):
         check_values(self, ("character_coverage",), lambda value: 0 < value <= 1, expected="above 0, at most 1")
         check_values(self, ("split_seed",), lambda value: 0 <= value < 2**32, expected="from 0 to 4294967295")
         heads = max(1, self.hidden_dim // 64)
-        check_values(self, ("hidden_dim",), lambda value: value % heads == 0, expected="below 128, or a multiple of 64")
+        check_values(
+            self,
+            ("hidden_dim",),
+            lambda value: value % (2 * heads) == 0,
+            expected="even below 128, or a multiple of 64",
+        )
         check_values(self, ("seeds",), lambda seeds: len(seeds) == 1, expected="one seed: one encoder is made")
 
 
@@ -172,7 +177,7 @@ def run(settings: Settings) -> None:
     # 3. The encoder, and what it knows before training: nothing but how often tokens come, if that.
     seed = settings.seeds[0]
     model = build_encoder(settings, len(tokenizer), accelerator)
-    whole = EncoderWithHead(model.bert, MaskedLMHead(model.cls, was_pretrained=False)).to(accelerator.device)
+    whole = EncoderWithHead(model.base_model, MaskedLMHead.of(model, was_pretrained=False)).to(accelerator.device)
     batches = BlockBatches(
         cells / "tokens",
         batch_size=settings.batch_size,
@@ -266,7 +271,7 @@ def shared_out(settings: Settings) -> tuple[int, int]:
     return num_epochs, math.ceil(max_steps / num_epochs)
 
 
-def build_encoder(settings: Settings, vocab_size: int, accelerator: Accelerator) -> BertForMaskedLM:
+def build_encoder(settings: Settings, vocab_size: int, accelerator: Accelerator) -> ModernBertForMaskedLM:
     """The network, before training."""
     from nlptransfer.models.small_encoder import make_small_encoder
 
@@ -319,7 +324,9 @@ def print_forecast(
     for source in kept_out:
         print(f"kept out: {source.path}")
     model = build_encoder(settings, vocab_size, accelerator)
-    whole = EncoderWithHead(model.bert, MaskedLMHead(model.cls, was_pretrained=False)).to(accelerator.device).train()
+    whole = (
+        EncoderWithHead(model.base_model, MaskedLMHead.of(model, was_pretrained=False)).to(accelerator.device).train()
+    )
     random = np.random.default_rng(0)
     blocks = list(random.integers(5, vocab_size, (settings.batch_size, settings.max_length - 2)))
     batch = make_block_batch(blocks, start_id=2, end_id=3).to(accelerator.device)

@@ -11,7 +11,7 @@ from nlptransfer.recipes.settings import settings_to_dict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from transformers import BertForMaskedLM, PreTrainedTokenizerFast
+    from transformers import ModernBertForMaskedLM, PreTrainedTokenizerFast
 
     from nlptransfer.data.token_blocks import SourceLines
     from nlptransfer.evaluation.run_folder import RunFolder
@@ -61,7 +61,7 @@ def describe_training(settings: Settings, history: Sequence[Mapping[str, Any]], 
 def describe_run(
     settings: Settings,
     lines: Sequence[SourceLines],
-    model: BertForMaskedLM,
+    model: ModernBertForMaskedLM,
     tokenizer: PreTrainedTokenizerFast,
     training: Mapping[str, Any],
     shares: Mapping[str, float],
@@ -76,7 +76,7 @@ def describe_run(
         "text": texts,
         "kept out of the text": list(settings.exclude_text) or "nothing",
         "vocabulary": f"{settings.vocabulary}, {len(tokenizer):,} subwords",
-        "model": f"BERT, {settings.num_layers} layers, {settings.hidden_dim} wide, "
+        "model": f"ModernBERT, {settings.num_layers} layers, {settings.hidden_dim} wide, "
         f"{model.num_parameters():,} parameters, reads {settings.max_length} tokens",
         "training": f"{training['steps']:,} steps, {training['tokens']:,} tokens, {training['passes']:.2f} times the "
         f"text, {settings.precision}",
@@ -85,12 +85,13 @@ def describe_run(
     }
 
 
-def save_model(folder: Path, model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, card: str) -> None:
+def save_model(folder: Path, model: ModernBertForMaskedLM, tokenizer: PreTrainedTokenizerFast, card: str) -> None:
     """Write the folder that `transformers` loads, whole: config, safetensors, tokenizer and card."""
     from nlptransfer.embeddings.find_encoder import quiet_transformers
     from nlptransfer.files import write_folder_whole, write_text
 
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = FINETUNING_DROPOUT
+    for name in ("embedding_dropout", "attention_dropout", "mlp_dropout"):
+        setattr(model.config, name, FINETUNING_DROPOUT)
     with write_folder_whole(folder) as temporary, quiet_transformers():
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
@@ -119,14 +120,14 @@ def model_card(
         [
             f"# Encoder with {settings.num_layers} layers, {settings.hidden_dim} wide",
             "",
-            "A small BERT, pretrained from scratch by masked language modelling with nlptransfer.",
+            "A small ModernBERT, pretrained from scratch by masked language modelling with nlptransfer.",
             "",
             *(f"**{warning}**\n" for warning in warnings),
             "```python",
             "from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer",
             "",
             'tokenizer = AutoTokenizer.from_pretrained("model")',
-            'encoder = AutoModel.from_pretrained("model", add_pooling_layer=False)  # a pooler was not trained',
+            'encoder = AutoModel.from_pretrained("model")',
             "```",
             "",
             "## Hidden tokens of held-out lines",

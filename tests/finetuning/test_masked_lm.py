@@ -23,6 +23,7 @@ from nlptransfer.finetuning.masked_lm import (
     score_masked_lm,
 )
 from nlptransfer.training.seeding import seeded
+from nlptransfer.models.small_encoder import make_small_encoder
 from nlptransfer.types import NO_LABEL, Batch
 
 VOCAB, MASK = 60, 4
@@ -225,3 +226,22 @@ def test_a_pretrained_encoder_without_a_head_gets_a_fresh_one() -> None:
         head = MaskedLMHead.from_folder(folder, encoder)
     assert not head.was_pretrained
     assert head(torch.zeros(2, 384)).shape == (2, encoder.config.vocab_size)
+
+
+def test_the_head_of_a_modernbert_is_found_in_its_two_parts(tmp_path: Path) -> None:
+    model = make_small_encoder(VOCAB, seed=0, num_layers=1, hidden_dim=16).eval()
+    with torch.no_grad():
+        model.decoder.bias.normal_()
+    model.save_pretrained(tmp_path)
+    encoder = model.base_model
+    head = MaskedLMHead.from_folder(tmp_path, encoder)
+    assert head.was_pretrained
+    ids = torch.randint(5, VOCAB, (2, 7), generator=torch.Generator().manual_seed(0))
+    hidden = encoder(input_ids=ids).last_hidden_state
+    expected = model(input_ids=ids).logits
+    torch.testing.assert_close(head(hidden), expected)
+    torch.testing.assert_close(MaskedLMHead.of(model, was_pretrained=True)(hidden), expected)
+    encoder.save_pretrained(tmp_path / "bare")
+    assert not MaskedLMHead.from_folder(tmp_path / "bare", encoder).was_pretrained
+    with pytest.raises(ValueError, match="ModernBertModel has no masked-LM head"):
+        MaskedLMHead.of(encoder, was_pretrained=False)

@@ -137,9 +137,10 @@ def test_transformers_loads_what_was_saved_and_scores_it_alike(finished: Finishe
     folder = finished.folder / "model"
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = AutoModelForMaskedLM.from_pretrained(folder, local_files_only=True).eval()
-    encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False, local_files_only=True).eval()
+    encoder = AutoModel.from_pretrained(folder, local_files_only=True).eval()
     assert len(tokenizer) == model.config.vocab_size == 300
-    assert model.config.hidden_dropout_prob == model.config.attention_probs_dropout_prob == 0.1, "for fine-tuning"
+    dropouts = (model.config.embedding_dropout, model.config.attention_dropout, model.config.mlp_dropout)
+    assert set(dropouts) == {0.1}, "for fine-tuning"
     assert (tokenizer.model_max_length, model.config.max_position_embeddings) == (24, 24)
     assert tokenizer.pad_token_id == model.config.pad_token_id == 0
     languages = make_tagged_languages(700, seed=0)
@@ -152,7 +153,7 @@ def test_transformers_loads_what_was_saved_and_scores_it_alike(finished: Finishe
         with torch.no_grad():
             logits = model(input_ids=hidden).logits
             states = encoder(input_ids=hidden).last_hidden_state
-        torch.testing.assert_close(model.cls(states), logits)
+        torch.testing.assert_close(model.decoder(model.head(states)), logits)
         right += int(logits[0, place].argmax() == ids[0, place])
         total += 1
     assert right / total > 0.05, "the trained weights, not the first ones"
