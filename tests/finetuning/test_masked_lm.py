@@ -22,8 +22,8 @@ from nlptransfer.finetuning.masked_lm import (
     masked_lm_loss,
     score_masked_lm,
 )
-from nlptransfer.training.seeding import seeded
 from nlptransfer.models.small_encoder import make_small_encoder
+from nlptransfer.training.seeding import seeded
 from nlptransfer.types import NO_LABEL, Batch
 
 VOCAB, MASK = 60, 4

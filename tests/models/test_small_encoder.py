@@ -42,4 +42,5 @@ def test_transformers_loads_it_with_the_same_outputs(tmp_path: Path) -> None:
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path).eval()
     torch.testing.assert_close(loaded(input_ids=ids).logits, model(input_ids=ids).logits)
     encoder = AutoModel.from_pretrained(tmp_path).eval()
-    torch.testing.assert_close(encoder(input_ids=ids).last_hidden_state, model.base_model(input_ids=ids).last_hidden_state)
+    states = model.base_model(input_ids=ids).last_hidden_state
+    torch.testing.assert_close(encoder(input_ids=ids).last_hidden_state, states)
