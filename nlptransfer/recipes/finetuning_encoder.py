@@ -85,7 +85,7 @@ def _stand_in(settings: Settings) -> str:
     model = make_small_encoder(
         len(tokenizer), seed=0, num_layers=2, hidden_dim=64, max_length=256, pad_id=tokenizer.pad_token_id
     )
-    encoder = model.base_model
+    encoder: Any = model.base_model
     mask_id, special_ids = mask_and_special_ids(tokenizer)
     adapt_by_masked_lm(
         encoder,

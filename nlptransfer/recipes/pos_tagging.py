@@ -21,13 +21,10 @@ from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from datasets import Dataset
-    from torch import Tensor
-    from torch.optim import Optimizer
 
     from nlptransfer.embeddings.word_vectors import WordVectors
     from nlptransfer.experiments import Cell
     from nlptransfer.models.tagger import RecurrentTagger
-    from nlptransfer.types import Batch
 
 BASELINE = "random"
 PERCEPTRON = "perceptron"  # the one system that is no network
@@ -284,11 +281,6 @@ def run(settings: Settings) -> None:
     )
 
 
-def tagging_step(model: RecurrentTagger, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """What each step minimises: the mean negative log-likelihood per token, `RecurrentTagger.loss`."""
-    return {"loss": model.loss(model(batch), batch)}
-
-
 def train_system(
     settings: Settings,
     system: str,
@@ -308,6 +300,7 @@ def train_system(
     from nlptransfer.files import write_whole
     from nlptransfer.models.perceptron import PerceptronTagger
     from nlptransfer.models.saving import write_tensors
+    from nlptransfer.recipes.recurrent_taggers import make_optimizer, tagging_step
     from nlptransfer.training import schedules
     from nlptransfer.training.loop import train
 
@@ -336,7 +329,7 @@ def train_system(
             model,
             tagging_step,
             batches,
-            make_optimizer(settings, model),
+            make_optimizer(model, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay),
             epochs=settings.epochs,
             seed=seed,
             evaluate=lambda: float((model.predict_ids(dev) == dev.labels).mean()),
@@ -360,41 +353,13 @@ def train_system(
     return Cell(predictions, history, time.perf_counter() - started)
 
 
-def make_optimizer(settings: Settings, model: RecurrentTagger) -> Optimizer:
-    """AdamW over what is trained; frozen embeddings are left out."""
-    from torch.optim import AdamW
-
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-
-
 def build_tagger(
     settings: Settings, system: str, seed: int, train_split: Dataset, vectors: WordVectors
 ) -> RecurrentTagger:
     """The network, the same for every system but for its embedding; before training, or to load weights into."""
-    import numpy as np
-    import torch
+    from nlptransfer.models.tagger import TaggerShape
+    from nlptransfer.recipes.recurrent_taggers import make_tagger
 
-    from nlptransfer.data.splits import tag_names
-    from nlptransfer.data.vocabulary import BOUNDARIES, RESERVED, Vocabulary, count_entries
-    from nlptransfer.embeddings.embedding_layer import make_embedding, make_random_embedding
-    from nlptransfer.models.tagger import RecurrentTagger, TaggerShape
-    from nlptransfer.training.seeding import seeded
-
-    counts = count_entries(train_split["tokens"][:])
-    words = Vocabulary(list(counts))
-    generator = torch.Generator().manual_seed(seed)
-    if system == BASELINE:
-        embedding = make_random_embedding(words, vectors.dim, generator=generator)
-    else:
-        embedding = make_embedding(
-            vectors,
-            words,
-            trainable=system == "finetuned",
-            unseen=settings.unseen,
-            fallbacks=settings.fallbacks,
-            generator=generator,
-        )
     shape = TaggerShape(
         cell=settings.cell,
         hidden_dim=settings.hidden_dim,
@@ -409,18 +374,17 @@ def build_tagger(
         context=min(16, settings.max_length // 4),
         fallbacks=settings.fallbacks,
     )
-    with seeded(seed):
-        return RecurrentTagger(
-            words,
-            Vocabulary([*BOUNDARIES, *count_entries(counts)]),
-            tag_names(train_split),
-            embedding,
-            shape,
-            vectors=None if system == BASELINE else vectors,
-            counts=np.array([0] * len(RESERVED) + list(counts.values())),
-            # The 12 tags of `tagset` are not the 17 of the UPOS column.
-            metadata={"tag_column": settings.tag_column or ("xpos" if settings.tagset else None)},
-        )
+    return make_tagger(
+        train_split,
+        vectors,
+        shape,
+        embedding=system,  # type: ignore[arg-type]  # the systems but the perceptron are named by their embeddings
+        dim=vectors.dim,
+        seed=seed,
+        unseen=settings.unseen,
+        # The 12 tags of `tagset` are not the 17 of the UPOS column.
+        metadata={"tag_column": settings.tag_column or ("xpos" if settings.tagset else None)},
+    )
 
 
 def describe_run(
@@ -454,6 +418,7 @@ def print_forecast(
     """What --dry_run says: data, coverage, parameters, time and memory. Nothing is trained, nothing written."""
     from nlptransfer.data.batching import Batches
     from nlptransfer.embeddings.coverage import format_coverage
+    from nlptransfer.recipes.recurrent_taggers import tagging_step
     from nlptransfer.training.forecast import forecast_bytes, forecast_seconds_per_epoch, parameter_groups
 
     for name, value in describe_run(settings, corpus, splits, vectors).items():
