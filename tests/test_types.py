@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from nlptransfer.types import NO_LABEL, Batch
+from nlptransfer.types import NO_LABEL, Batch, TaskBatch
 
 
 def make_batch(items: int, time: int = 4, *, token_labels: bool = True) -> Batch:
@@ -81,3 +83,40 @@ def test_moving_takes_every_tensor_and_leaves_the_original() -> None:
     for name in ("input_ids", "mask", "labels", "weights", "characters", "character_rows", "unseen_vectors"):
         assert getattr(moved, name).device.type == "meta"
         assert getattr(batch, name).device.type == "cpu"
+
+
+# Several tasks
+
+
+def make_task_batch() -> TaskBatch:
+    """Six items of one text: all have a label of task a, two have one of task b."""
+    batch = make_batch(6, token_labels=False)
+    few = torch.tensor([NO_LABEL, 1, NO_LABEL, 2, NO_LABEL, NO_LABEL])
+    return TaskBatch({"a": batch, "b": replace(batch, labels=few)})
+
+
+def test_tasks_that_share_their_text_still_do_when_it_is_moved_or_divided() -> None:
+    batch = make_task_batch()
+    for own in (batch.to("cpu"), batch.to("meta"), batch.part(1, 2)):
+        first, second = own.batches["a"], own.batches["b"]
+        for name in ("input_ids", "mask", "weights", "characters", "character_rows", "unseen_vectors"):
+            assert getattr(first, name) is getattr(second, name), name
+        assert first.labels is not second.labels
+    assert batch.to("meta").batches["a"].input_ids.device.type == "meta"
+
+
+def test_the_parts_of_a_task_batch_say_how_much_of_each_task_they_hold() -> None:
+    batch = make_task_batch()
+    assert batch.num_labels() == 8 and batch.part(0, 1) is batch and batch.scales == {}
+    parts = [batch.part(index, 2) for index in range(2)]
+    assert [part.scales for part in parts] == [{"a": 1.0, "b": 0.0}, {"a": 1.0, "b": 2.0}]
+    losses = {"a": torch.tensor(3.0), "b": torch.tensor(float("nan"))}
+    assert {task: float(loss) for task, loss in parts[0].scaled(losses).items()} == {"a": 3.0, "b": 0.0}
+    assert float(parts[1].scaled({"b": torch.tensor(0.25)})["b"]) == 0.5
+    assert batch.scaled(losses)["a"] is not None and float(batch.scaled(losses)["a"]) == 3.0
+
+
+def test_a_task_with_fewer_items_than_parts_is_whole_in_each() -> None:
+    batch = TaskBatch({"a": make_batch(4), "b": make_batch(1)})
+    part = batch.part(2, 3)
+    assert part.batches["b"] is batch.batches["b"] and "b" not in part.scales and part.scales["a"] == 0.75

@@ -13,10 +13,10 @@ from torch import nn
 
 from nlptransfer.adaptation.domain_step import DomainStep
 from nlptransfer.models.noise import corrupt_batch
-from nlptransfer.models.sampled_reconstruction import sampled_reconstruction_loss
+from nlptransfer.models.sampled_reconstruction import reconstruction_share
 from nlptransfer.training.random_streams import own_random_stream
 from nlptransfer.training.schedules import linear
-from nlptransfer.types import Batch, DomainBatch
+from nlptransfer.types import DomainBatch
 
 
 class ReconstructionDecoder(nn.Module):
@@ -55,7 +55,7 @@ class ReconstructionDecoder(nn.Module):
         .. math:: R = \frac12 \sum_{d \in \{S, T\}}
                   \frac{\sum_i \lVert x_{di} - z_{di} \rVert^2}{\sum_i \lVert x_{di} \rVert^2}
 
-        estimated as in `sampled_reconstruction_loss`; from all columns where the rows are dense. As a share it asks for
+        estimated as in `reconstruction_share`; from all columns where the rows are dense. As a share it asks for
         the same weight whatever the features' scale, and for a domain of long documents as for one of short ones.
 
         Args:
@@ -68,16 +68,10 @@ class ReconstructionDecoder(nn.Module):
             A scalar: 0 for a perfect reconstruction, 1 for one that is 0 everywhere. Rows that are all empty have no
             length, and their mean squared error counts as it is.
         """
-        return (
-            self._share(source_features, self.source_bias, batch.source, num_sampled)
-            + self._share(target_features, self.target_bias, batch.target, num_sampled)
-        ) / 2
-
-    def _share(self, features: torch.Tensor, bias: torch.Tensor, batch: Batch, num_sampled: int) -> torch.Tensor:
-        error = sampled_reconstruction_loss(features, self.weight, bias, batch, num_sampled=num_sampled)
-        assert batch.values is not None, "checked in the line before"
-        squared_length = batch.values.square().sum() / len(batch.values)
-        return error / torch.where(squared_length > 0, squared_length, 1.0)
+        weight, number = self.weight, num_sampled
+        source = reconstruction_share(source_features, weight, self.source_bias, batch.source, num_sampled=number)
+        target = reconstruction_share(target_features, weight, self.target_bias, batch.target, num_sampled=number)
+        return (source + target) / 2
 
 
 def make_reconstruction_step(

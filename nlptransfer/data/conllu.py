@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _FIELDS = ("id", "form", "lemma", "upos", "xpos")
+NO_TAG = "_"
+"""What CoNLL-U writes where there is nothing to say."""
+
 _LINE = re.compile(r"(\d+)(?:([-.])(\d+))?\t(?:[^\t]+\t){8}[^\t]+")
 _NEWDOC = re.compile(r"#\s*newdoc\s+id\s*=\s*(\S+)")
 # English EWT names its documents `weblog-...`, English GUM `GUM_fiction_...`.
@@ -55,28 +58,32 @@ def read_conllu(path: str | Path, *, tag_column: str = "upos") -> Dataset:
 
     Args:
         path: the file.
-        tag_column: ``upos`` (the 17 universal tags) or ``xpos`` (the treebank's own).
+        tag_column: ``upos`` (the 17 universal tags), ``xpos`` (the treebank's own), or ``misc:<key>``: what the column
+            MISC says under the key, as ``misc:Chunk`` reads ``B-NP`` of ``Chunk=B-NP``, and ``_`` where it says
+            nothing.
 
     Returns:
         The corpus, with the schema of `tagged_dataset`; ``comments`` holds the comment lines of each sentence as they
         stand, and ``domain`` the genre where the document names tell it (English EWT and GUM).
 
     Raises:
-        InputError: a malformed line (says which), a word without a tag in that column, no sentences, another
-            `tag_column`.
+        InputError: a malformed line (says which), a word without a tag in UPOS or XPOS, a key that MISC has nowhere,
+            no sentences, another `tag_column`.
 
     Reference: https://universaldependencies.org/format.html
     """
     import conllu
 
-    if tag_column not in ("upos", "xpos"):
+    in_misc, _, key = tag_column.partition(":")
+    if tag_column not in ("upos", "xpos") and not (in_misc == "misc" and key):
         raise InputError(
             "CoNLL-U has no such tag column",
             where=path,
-            expected="upos or xpos",
+            expected="upos, xpos, or misc:<key> such as misc:Chunk",
             found=tag_column,
-            remedy="Give tag_column as one of the two.",
+            remedy="Give tag_column as one of these.",
         )
+    keys: set[str] = set()
     tokens, tags, comments, starts = [], [], [], []
     genres: list[str | None] = []
     genre: str | None = None
@@ -90,14 +97,33 @@ def read_conllu(path: str | Path, *, tag_column: str = "upos") -> Dataset:
         words = [word for sentence in sentences for word in sentence if isinstance(word["id"], int)]
         if not words:
             continue
-        if any(word[tag_column] in (None, "_") for word in words):
+        if key:
+            columns = [text.split("\t") for _, text in block if not text.startswith("#")]
+            misc = [_read_misc(column[9]) for column in columns if column[0].isdecimal()]
+            keys.update(*misc)
+            tags.append([own.get(key) or NO_TAG for own in misc])
+        elif any(word[tag_column] in (None, "_") for word in words):
             raise _untagged_word(block, words, path=path, tag_column=tag_column)
+        else:
+            tags.append([word[tag_column] for word in words])
         tokens.append([word["form"] for word in words])
-        tags.append([word[tag_column] for word in words])
         comments.append(notes)
         genres.append(genre)
         starts.append(block[0][0])
+    if key and tokens and key not in keys:
+        raise InputError(
+            f"the column MISC has no key '{key}'",
+            where=path,
+            found=", ".join(sorted(keys)[:12]) or "no keys",
+            remedy="Keys are written as in the file, with their capital letters.",
+        )
     return tagged_dataset(tokens, tags, where=path, lines=starts, domains=genres, comments=comments)
+
+
+def _read_misc(text: str) -> dict[str, str]:
+    """Keys and values of the column MISC."""
+    pairs = (item.partition("=") for item in text.split("|") if item != NO_TAG)
+    return {key: value for key, _, value in pairs}
 
 
 def check_block(

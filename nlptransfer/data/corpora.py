@@ -12,7 +12,7 @@ from nlptransfer.data import fetching, reviews
 from nlptransfer.data.columns import COLUMN_SUFFIXES, read_columns
 from nlptransfer.data.conllu import read_conllu
 from nlptransfer.data.corpus_files import Format, load_hub, load_path, no_splits, split_files
-from nlptransfer.data.nltk_corpora import NLTK_CORPORA, get_nltk_package, nltk_splits, read_nltk_corpus
+from nlptransfer.data.nltk_corpora import NLTK_CORPORA, get_nltk_package, has_chunks, nltk_splits, read_nltk_corpus
 from nlptransfer.data.nltk_sentiment import NLTK_SENTIMENT, read_nltk_sentiment
 from nlptransfer.data.splits import share_tags
 from nlptransfer.data.synthetic import make_tagged_languages
@@ -129,9 +129,10 @@ def load_corpus(
     Paths of texts: ``.csv``, ``.tsv``, ``.jsonl``, ``.json``, ``.parquet``: a text per row, see `read_text_table`.
 
     Of either: a folder of such files named for their split (``train.conllu``, ``x-dev.tsv``), or saved by
-    ``save_to_disk``. Text files may be gzipped (``.gz``). Named corpora are looked for in `data_dir`, in each folder of
-    ``NLPTRANSFER_DATA``, in the user's cache, and for NLTK where NLTK looks itself; then they are fetched into the
-    cache, but for the Amazon reviews. A corpus is never replaced by another one.
+    ``save_to_disk``. Text files may be gzipped (``.gz``). A path that is not there is looked for below `data_dir` and
+    the folders of ``NLPTRANSFER_DATA``, such as ``sib200/hin_Deva``. Named corpora are looked for in `data_dir`, in
+    each folder of ``NLPTRANSFER_DATA``, in the user's cache, and for NLTK where NLTK looks itself; then they are
+    fetched into the cache, but for the Amazon reviews. A corpus is never replaced by another one.
 
     Args:
         name: the name or path.
@@ -140,8 +141,9 @@ def load_corpus(
         task: ``tagging`` or ``classification``. Named corpora know theirs, and any other is refused. For paths and the
             hub, None means classification where a column of texts is named, else tagging.
         data_dir: the folder to look in first.
-        tag_column: the column with the tags: ``upos`` (default) or ``xpos`` in CoNLL-U; elsewhere the column's name,
-            ``tags`` by default. Corpora with one kind of tags ignore it: NLTK's and the synthetic one.
+        tag_column: the column with the tags: ``upos`` (default), ``xpos`` or ``misc:<key>`` in CoNLL-U (see
+            `read_conllu`); ``chunk`` for the chunks of nltk:conll2000; elsewhere the column's name, ``tags`` by
+            default. Other corpora of NLTK and the synthetic one have one kind of tags, and ignore it.
         traces: keep the ``-NONE-`` traces of treebank.
         columns: the names of the columns of a column file, see `read_columns`.
         tagset: ``universal`` maps the tags of an NLTK corpus to the 12 universal tags, see `read_nltk_corpus`. None
@@ -188,7 +190,8 @@ def load_corpus(
     if kind in _AMAZON:
         return _load_amazon(kind, rest, split, data_dir=data_dir)
     if kind == "nltk":
-        return _load_nltk(rest, split, data_dir=data_dir, traces=traces, tagset=tagset)
+        chunks = tag_column == "chunk" and has_chunks(rest)
+        return _load_nltk(rest, split, data_dir=data_dir, traces=traces, tagset=tagset, chunks=chunks)
     if kind == "ud":
         return _load_treebank(rest, split, data_dir=data_dir, tag_column=tag_column or "upos")
     if kind in ("synthetic", "synthetic-reviews"):
@@ -202,7 +205,7 @@ def load_corpus(
     )
     if kind == "hub":
         return load_hub(rest, split, layout)
-    path = Path(name).expanduser()
+    path = fetching.find_path(name, data_dir)
     if not path.exists():
         close = _look_alikes(str(name)) if len(path.parts) <= 2 else []
         if close or (":" in str(path) and not path.drive):
@@ -285,7 +288,7 @@ def _choose(name: str, corpus: Dataset | DatasetDict, split: str | None) -> Data
 
 
 def _load_nltk(
-    rest: str, split: str | None, *, data_dir: str | Path | None, traces: bool, tagset: str | None
+    rest: str, split: str | None, *, data_dir: str | Path | None, traces: bool, tagset: str | None, chunks: bool
 ) -> Dataset | DatasetDict:
     corpus, _, genres = rest.partition("/")
     if rest in NLTK_SENTIMENT:
@@ -297,6 +300,10 @@ def _load_nltk(
     shipped = nltk_splits(corpus)
     if split is not None and split not in shipped:
         raise no_splits(f"nltk:{rest}", split, shipped)
+    if chunks and tagset is not None:
+        raise InputError(
+            "chunks can't be mapped to the universal tagset", where=f"nltk:{rest}", remedy="Leave tagset out."
+        )
     package = get_nltk_package(f"corpora/{corpus}", data_dir)
     universal = None if tagset is None else get_nltk_package("taggers/universal_tagset", data_dir)
 
@@ -308,6 +315,7 @@ def _load_nltk(
             split=split,
             traces=traces,
             universal_package=universal,
+            chunks=chunks,
         )
 
     if split is None and shipped:

@@ -141,6 +141,20 @@ def data_folders(data_dir: str | Path | None = None) -> list[Path]:
     return [*folders, cache_folder()]
 
 
+def find_path(name: str | Path, data_dir: str | Path | None = None) -> Path:
+    """The path as it is, or below the first data folder that has it; as it is where none has.
+
+    Args:
+        name: a path, such as ``sib200/hin_Deva``.
+        data_dir: see `data_folders`.
+    """
+    path = Path(name).expanduser()
+    if path.is_absolute() or path.exists():
+        return path
+    places = (base / path for base in data_folders(data_dir))
+    return next((place for place in places if place.exists()), path)
+
+
 def fetch_file(url: str, path: Path, *, sha256: str | None = None) -> Path:
     """Download `url` to `path` with a progress bar: whole, checked, or not at all.
 

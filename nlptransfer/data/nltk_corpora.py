@@ -31,12 +31,13 @@ class _Format:
     universal_map: str
     has_genres: bool = False
     splits: tuple[str, ...] = ()
+    has_chunks: bool = False
 
 
 _FORMATS = {
     "treebank": _Format("treebank/combined", "en-ptb"),
     "brown": _Format("brown", "en-brown", has_genres=True),
-    "conll2000": _Format("conll2000", "en-ptb", splits=("train", "test")),
+    "conll2000": _Format("conll2000", "en-ptb", splits=("train", "test"), has_chunks=True),
     "nps_chat": _Format("nps_chat", "en-ptb"),
     "masc_tagged": _Format("masc_tagged", "en-ptb", has_genres=True),
 }
@@ -48,6 +49,11 @@ def nltk_splits(name: str) -> tuple[str, ...]:
     return _FORMATS[name].splits
 
 
+def has_chunks(name: str) -> bool:
+    """Whether a corpus of `NLTK_CORPORA` has chunks beside its parts of speech."""
+    return name in _FORMATS and _FORMATS[name].has_chunks
+
+
 def read_nltk_corpus(
     name: str,
     package: Path,
@@ -56,6 +62,7 @@ def read_nltk_corpus(
     split: str | None = None,
     traces: bool = True,
     universal_package: Path | None = None,
+    chunks: bool = False,
 ) -> Dataset:
     """Read one corpus with NLTK's own reader.
 
@@ -72,17 +79,21 @@ def read_nltk_corpus(
             universal tags with NLTK's map for the corpus. In nps_chat the ``^`` that marks misspelt words is taken
             off first (of ``^PRP^VBP`` the first tag counts). Tags that the map lacks become ``X``: traces, and the
             chat-only tags BES, HVS and GW.
+        chunks: of conll2000, read the chunks (``B-NP``) in place of the parts of speech.
 
     Returns:
         The corpus, with the schema of `tagged_dataset`; brown and masc_tagged with ``domain``, the genre.
 
     Raises:
         InputError: an unknown genre; a damaged package.
+        ValueError: chunks of a corpus that has none, or chunks by a map of parts of speech.
 
     Reference: S. Petrov, D. Das, R. McDonald (2012), A universal part-of-speech tagset,
         http://www.lrec-conf.org/proceedings/lrec2012/pdf/274_Paper.pdf
     """
     layout = _FORMATS[name]
+    if chunks and (universal_package is not None or not layout.has_chunks):
+        raise ValueError(f"{name} has no chunks, or they were to be mapped to universal parts of speech")
     to_universal = None if universal_package is None else read_universal_map(universal_package, layout.universal_map)
     tokens: list[list[str]] = []
     tags: list[list[str]] = []
@@ -90,7 +101,7 @@ def read_nltk_corpus(
     try:
         with _data_path(package.parent.parent):
             reader = _open_reader(name, check_file(package), layout)
-            for sentence, genre in _sentences(name, reader, genres=genres, split=split):
+            for sentence, genre in _sentences(name, reader, genres=genres, split=split, chunks=chunks):
                 pairs = [(word, tag or "X") for word, tag in sentence if word and (traces or tag != "-NONE-")]
                 if not pairs:
                     continue
@@ -184,11 +195,15 @@ def _universal(tag: str, to_universal: dict[str, str]) -> str:
 
 
 def _sentences(
-    name: str, reader: Any, *, genres: Sequence[str], split: str | None
+    name: str, reader: Any, *, genres: Sequence[str], split: str | None, chunks: bool
 ) -> Iterator[tuple[list[tuple[str, str]], str]]:
     if name == "nps_chat":
         for post in reader.tagged_posts():
             yield post, ""
+        return
+    if chunks:
+        for sentence in reader.iob_sents(None if split is None else f"{split}.txt"):
+            yield [(word, chunk) for word, _, chunk in sentence], ""
         return
     if not _FORMATS[name].has_genres:
         for sentence in reader.tagged_sents(None if split is None else f"{split}.txt"):

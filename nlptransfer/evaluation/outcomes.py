@@ -18,6 +18,7 @@ from nlptransfer.evaluation.document_significance import (
 from nlptransfer.evaluation.metrics import SentenceCounts, sentence_counts
 from nlptransfer.evaluation.predictions import Predictions, SystemPredictions, check_same_items
 from nlptransfer.evaluation.significance import bootstrap_interval, paired_bootstrap_interval, paired_permutation_test
+from nlptransfer.evaluation.span_scores import SPAN_F1, SpanOutcomes, span_counts
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ def sentence_outcomes(
     metric: str,
     training_words: Collection[str] | None = None,
     max_length: int | None = None,
-) -> list[SentenceOutcomes]:
+) -> list[SentenceOutcomes] | list[SpanOutcomes]:
     """The outcomes of each system's tags; see `metrics.sentence_counts` for the arguments.
 
     Args:
-        metric: one of `nlptransfer.evaluation.metrics.METRICS`.
+        metric: one of `nlptransfer.evaluation.metrics.METRICS`, or `span_f1`.
         training_words: the training set's words; for `unseen_word_accuracy`.
         max_length: positions per sentence; for `padded_accuracy`.
         *systems: each system's predictions for the same sentences, one per seed.
@@ -152,6 +153,8 @@ def sentence_outcomes(
         ValueError: the metric is none of tags, or what it needs was not given.
     """
     check_same_items([part for parts in systems for part in parts])
+    if metric == SPAN_F1:
+        return [_span_outcomes([part for part in parts if isinstance(part, Predictions)]) for parts in systems]
     found = []
     for parts in systems:
         counts = [
@@ -168,6 +171,13 @@ def sentence_outcomes(
         ]
         found.append(SentenceOutcomes(np.stack([own.correct for own in counts]), counts[0].counts))
     return found
+
+
+def _span_outcomes(parts: Sequence[Predictions]) -> SpanOutcomes:
+    counts = [span_counts(part.gold, part.predicted) for part in parts]
+    return SpanOutcomes(
+        np.stack([own.right for own in counts]), counts[0].gold, np.stack([own.predicted for own in counts])
+    )
 
 
 def document_outcomes(*systems: Sequence[SystemPredictions], metric: str) -> list[DocumentOutcomes]:

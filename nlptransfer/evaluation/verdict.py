@@ -10,6 +10,7 @@ from nlptransfer.errors import InputError
 from nlptransfer.evaluation.document_predictions import ALL_PAIRS
 from nlptransfer.evaluation.outcomes import default_metric, document_outcomes, sentence_outcomes
 from nlptransfer.evaluation.predictions import Part, Predictions, SystemPredictions, by_pair, by_split, by_system
+from nlptransfer.evaluation.span_scores import SPAN_F1
 
 SELECTION_SPLITS = ("train", "dev")
 """Splits that training or model choice has used: scored, but never the ground of a verdict."""
@@ -20,6 +21,7 @@ METRIC_NAMES = {
     "padded_accuracy": "accuracy with padding counted",
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
+    SPAN_F1: "F1 of spans",
 }
 """How each metric is called in a sentence."""
 
@@ -114,7 +116,8 @@ def score_predictions(
 
     Args:
         predictions: of any systems, splits, pairs and seeds.
-        metrics: what to score documents by; tags are scored by token accuracy and by what the next two allow.
+        metrics: what to score documents by; tags are scored by token accuracy, by `span_f1` where it is named here,
+            and by what the next two allow.
         training_words: the training set's words; with them, words unseen in training are also scored apart. A split
             without such words has no such score.
         max_length: positions per sentence; with it, accuracy with padding counted is also given.
@@ -133,7 +136,8 @@ def score_predictions(
 
     Compare with `over_pairs.score_over_pairs`: the means over the pairs.
     """
-    tag_metrics = ["token_accuracy"]
+    tag_metrics = ["token_accuracy", *([SPAN_F1] if SPAN_F1 in metrics else [])]
+    document_metrics = [metric for metric in metrics if metric != SPAN_F1]
     if training_words is not None:
         training_words = frozenset(training_words)
         tag_metrics.append("unseen_word_accuracy")
@@ -144,7 +148,7 @@ def score_predictions(
     for split, split_parts in by_split(predictions).items():
         for pair, pair_parts in by_pair(split_parts).items():
             for system, parts in by_system(pair_parts).items():
-                for metric in tag_metrics if isinstance(parts[0], Predictions) else metrics:
+                for metric in tag_metrics if isinstance(parts[0], Predictions) else document_metrics:
                     (every,) = _outcomes(parts, metric=metric, training_words=training_words, max_length=max_length)
                     if metric == "unseen_word_accuracy" and every.n == 0:
                         continue
@@ -189,8 +193,8 @@ def compare(
         system: one system's predictions on one split and pair, one per seed.
         baseline: the baseline's on the same; it may have another number of seeds.
         reference: those of a model trained on the target's labels, for `Verdict.gap_closed`; none leaves that None.
-        metric: one of `nlptransfer.evaluation.metrics.METRICS` or `DOCUMENT_METRICS`; None is `token_accuracy` for
-            tags and `accuracy` for documents.
+        metric: one of `nlptransfer.evaluation.metrics.METRICS` or `DOCUMENT_METRICS`, or `span_f1`; None is
+            `token_accuracy` for tags and `accuracy` for documents.
         training_words: the training set's words; for `unseen_word_accuracy`.
         max_length: positions per sentence; for `padded_accuracy`.
         alpha: level of the test; not corrected for several comparisons.

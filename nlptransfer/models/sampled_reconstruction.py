@@ -153,3 +153,37 @@ def sampled_reconstruction_loss(
         decoder_weight, decoder_bias = decoder_weight.index_select(0, columns), decoder_bias.index_select(0, columns)
     reconstructed = functional.linear(hidden, decoder_weight, decoder_bias)
     return reconstruction_loss(reconstructed, values, weights, kind=kind)
+
+
+def reconstruction_share(
+    hidden: torch.Tensor,
+    decoder_weight: torch.Tensor,
+    decoder_bias: torch.Tensor,
+    batch: Batch,
+    *,
+    num_sampled: int,
+) -> torch.Tensor:
+    r"""The squared error of reconstructing rows, as a share of their squared length.
+
+    .. math:: \frac{\sum_i \lVert x_i - z_i \rVert^2}{\sum_i \lVert x_i \rVert^2}, \qquad z = h V^\top + c
+
+    estimated as in `sampled_reconstruction_loss`. As a share it asks for the same weight whatever the features' scale.
+
+    Args:
+        hidden: h, (B, H).
+        decoder_weight: V, (D, H).
+        decoder_bias: c, (D,).
+        batch: x, the B clean rows.
+        num_sampled: how many of the columns that no row lists are drawn.
+
+    Returns:
+        A scalar: 0 for a perfect reconstruction, 1 for one that is 0 everywhere. Rows that are all empty have no
+        length, and their mean squared error counts as it is.
+
+    Raises:
+        ValueError: see `sample_columns`.
+    """
+    error = sampled_reconstruction_loss(hidden, decoder_weight, decoder_bias, batch, num_sampled=num_sampled)
+    assert batch.values is not None, "checked in the line before"
+    squared_length = batch.values.square().sum() / len(batch.values)
+    return error / torch.where(squared_length > 0, squared_length, 1.0)

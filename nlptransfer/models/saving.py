@@ -29,7 +29,12 @@ OWN_CONFIG = "nlptransfer.json"
 CARD = "README.md"
 MODEL_TYPES = {
     "bag_of_words_network": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
+    "bridged_tagger": ("nlptransfer.crosslingual.bridged_model", "BridgedTagger"),
+    "bridged_text_classifier": ("nlptransfer.crosslingual.bridged_model", "BridgedTextClassifier"),
+    "dense_outputs_at_depths": ("nlptransfer.multitask.dense_outputs", "DenseOutputsAtDepths"),
+    "encoder_with_decoders": ("nlptransfer.multitask.two_decoders", "EncoderWithDecoders"),
     "linear_text_classifier": ("nlptransfer.models.linear", "LinearTextClassifier"),
+    "multitask_model": ("nlptransfer.multitask.saved", "MultitaskModel"),
     "recurrent_classifier": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
     "recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger"),
     "transformer_classifier": ("nlptransfer.models.transformer_text_classifier", "TransformerTextClassifier"),
@@ -99,7 +104,8 @@ def write_model_folder(
         for name, content in documents.items():
             write_json(temporary / f"{name}.json", content)
         write_text(temporary / CARD, card)
-        digests = {path.name: _digest(path) for path in sorted(temporary.iterdir()) if path.name != CARD}
+        paths = sorted(path for path in temporary.rglob("*") if path.is_file() and path != temporary / CARD)
+        digests = {path.relative_to(temporary).as_posix(): _digest(path) for path in paths}
         whole = {"model_type": model_type, "version": nlptransfer.__version__, **config, "files": digests}
         name = CONFIG if write_others is None else OWN_CONFIG
         write_json(temporary / name, {**whole, "digest": _config_digest(whole)})

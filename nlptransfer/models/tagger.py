@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nlptransfer.data.batching import Batches, EncodedSentences, encode_sentences
-from nlptransfer.data.vocabulary import UNKNOWN, Vocabulary
+from nlptransfer.data.batching import Batches, EncodedSentences
+from nlptransfer.data.vocabulary import Vocabulary
 from nlptransfer.embeddings.packed_vectors import pack_vectors, unpack_vectors
 from nlptransfer.embeddings.word_forms import FALLBACKS
 from nlptransfer.embeddings.word_vectors import WordVectors
@@ -23,6 +23,7 @@ from nlptransfer.models.characters import CharacterCNN, CharacterLSTM
 from nlptransfer.models.crf import LinearChainCRF
 from nlptransfer.models.recurrent import CellType, RecurrentEncoder
 from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
+from nlptransfer.models.word_features import append_spelling, embed_words, encode_for_vectors, unknown_probability
 from nlptransfer.types import NO_LABEL, Batch, ModelOutput
 
 CharacterEncoder = Literal["none", "cnn", "lstm"]
@@ -134,21 +135,16 @@ class RecurrentTagger(nn.Module):
         self.head = nn.Linear(self.encoder.output_dim, len(self.tags))
         self.crf = LinearChainCRF(len(self.tags)) if shape.head == "crf" else None
         self.dropout = nn.Dropout(shape.dropout)
-        unknown = torch.zeros(len(vocabulary))
-        if counts is not None and shape.word_dropout > 0:
-            unknown = shape.word_dropout / (shape.word_dropout + torch.from_numpy(counts).float())
-            unknown[: UNKNOWN + 1] = 0.0
-        # How likely training reads each word as unknown (Kiperwasser & Goldberg 2016, section 4.3).
-        self.register_buffer("unknown_probability", unknown, persistent=False)
+        self.register_buffer(
+            "unknown_probability", unknown_probability(len(vocabulary), counts, shape.word_dropout), persistent=False
+        )
         self.unknown_probability: torch.Tensor
 
     def forward(self, batch: Batch) -> ModelOutput:
         """Logits (batch, time, C) and features (batch, time, hidden)."""
         words = self._embed_words(batch)  # (batch, time, D)
         if self.characters is not None:
-            assert batch.characters is not None and batch.character_rows is not None, "the batch has no characters"
-            spelled = self.characters(batch.characters)  # (distinct words, character_dim)
-            words = torch.cat([words, functional.embedding(batch.character_rows, spelled)], dim=-1)
+            words = append_spelling(words, batch, self.characters)
         features = self.dropout(self.encoder(self.dropout(words), batch.mask))  # (batch, time, hidden)
         return ModelOutput(logits=self.head(features), features=features)
 
@@ -171,34 +167,20 @@ class RecurrentTagger(nn.Module):
         return self.crf.decode(output.logits, batch.mask)
 
     def _embed_words(self, batch: Batch) -> torch.Tensor:
-        ids = batch.input_ids
-        if self.training:
-            # Words of which only the vectors know stand beyond the table; they are never read as unknown.
-            dropped = self.unknown_probability[ids.masked_fill(ids >= len(self.vocabulary), UNKNOWN)]
-            ids = torch.where(torch.rand(ids.shape, device=ids.device) < dropped, UNKNOWN, ids)
-        if batch.unseen_vectors is None:
-            return self.embedding(ids)
-        unseen = ids - len(self.vocabulary)
-        embedded = self.embedding(ids.masked_fill(unseen >= 0, UNKNOWN))
-        vectors = functional.embedding(unseen.clamp(min=0), batch.unseen_vectors.to(embedded.dtype))
-        return torch.where((unseen >= 0)[..., None], vectors, embedded)
+        return embed_words(batch, self.embedding, self.unknown_probability if self.training else None)
 
     def encode(
         self, sentences: Sequence[Sequence[str]], labels: Sequence[Sequence[int]] | None = None
     ) -> EncodedSentences:
         """Sentences as the integers that this tagger reads; see `encode_sentences`."""
-        return encode_sentences(
+        return encode_for_vectors(
             sentences,
             self.vocabulary,
-            characters=self.character_vocabulary,
+            self.character_vocabulary,
             labels=labels,
-            find_vectors=None if self.vectors is None else self._find_vectors,
+            vectors=self.vectors,
+            fallbacks=self.shape.fallbacks,
         )
-
-    def _find_vectors(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        assert self.vectors is not None
-        vectors, found_by = self.vectors.vectors_for(words, fallbacks=self.shape.fallbacks)
-        return vectors, np.asarray(found_by) != "not found"
 
     def predict(self, sentences: Sequence[Sequence[str]], *, batch_size: int = 64) -> list[list[str]]:
         """One tag per word, whatever the sentences' lengths.

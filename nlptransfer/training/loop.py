@@ -17,10 +17,13 @@ from tqdm import tqdm
 
 from nlptransfer.errors import InputError
 from nlptransfer.training.checkpoint import read_checkpoint, write_checkpoint
-from nlptransfer.types import Batch, DomainBatch
+from nlptransfer.types import Batch, DomainBatch, TaskBatch
 
 Step = Callable[[Any, Any, float], Mapping[str, torch.Tensor]]
-"""(model, `Batch` or `DomainBatch`, progress in 0..1) -> named scalar losses, among them "loss", which is minimised."""
+"""(model, batch, progress in 0..1) -> named scalar losses, among them "loss", which is minimised.
+
+The batch is a `Batch`, `DomainBatch` or `TaskBatch`; of the last, a step scales each task's loss by `TaskBatch.scaled`.
+"""
 
 
 class EpochBatches(Protocol):
@@ -31,7 +34,7 @@ class EpochBatches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[Batch | DomainBatch]: ...
+    def __iter__(self) -> Iterator[Batch | DomainBatch | TaskBatch]: ...
 
 
 def train(
@@ -190,7 +193,7 @@ def train(
 def _update(
     model: nn.Module,
     step: Step,
-    whole_batch: Batch | DomainBatch,
+    whole_batch: Batch | DomainBatch | TaskBatch,
     progress: float,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
@@ -239,10 +242,13 @@ def _own_randomness(accelerator: Accelerator, seed: int, epoch: int) -> Iterator
         yield
 
 
-def _share(part: Batch | DomainBatch, whole: Batch | DomainBatch, num_processes: int) -> float:
+def _share(part: Batch | DomainBatch | TaskBatch, whole: Batch | DomainBatch | TaskBatch, num_processes: int) -> float:
     """The factor that makes the sum of the processes' mean losses the mean loss of the whole batch."""
     if part is whole:
         return 1.0 / num_processes
+    if isinstance(part, TaskBatch) or isinstance(whole, TaskBatch):
+        # Each task has its own share of labels in this part; the step has scaled its loss by it.
+        return 1.0 / num_processes if part.num_labels() else 0.0
     if whole.num_labels():
         return part.num_labels() / whole.num_labels()
     return len(part.input_ids) / len(whole.input_ids)

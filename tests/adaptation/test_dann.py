@@ -1,4 +1,4 @@
-"""Gradient reversal and the adversarial loss against their formulas."""
+"""The adversarial loss against its formula."""
 
 from __future__ import annotations
 
@@ -6,29 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from nlptransfer.adaptation.dann import DomainDiscriminator, domain_adversarial_loss, reverse_gradient
+from nlptransfer.adaptation.dann import DomainDiscriminator, domain_adversarial_loss
 from nlptransfer.training.seeding import seeded
 
 
 def make_features(number: int, seed: int) -> torch.Tensor:
     return torch.randn(number, 3, generator=torch.Generator().manual_seed(seed)).requires_grad_()
-
-
-def test_reversal_is_the_identity_forwards() -> None:
-    features = make_features(4, 0)
-    assert torch.equal(reverse_gradient(features), features)
-
-
-def test_reversing_once_turns_the_gradient_round_and_twice_turns_it_back() -> None:
-    plain = torch.tensor([1.0, -2.0, 0.5])
-    for times, factor in ((1, -0.3), (2, 0.09)):
-        features = torch.zeros(3, requires_grad=True)
-        reversed_features = features
-        for _ in range(times):
-            reversed_features = reverse_gradient(reversed_features, 0.3)
-        (reversed_features * plain).sum().backward()
-        assert features.grad is not None
-        torch.testing.assert_close(features.grad, factor * plain)
 
 
 @pytest.mark.parametrize("hidden_dim", [0, 5])

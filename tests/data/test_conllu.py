@@ -101,8 +101,20 @@ def test_a_file_without_sentences_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_only_two_columns_hold_tags(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Expected upos or xpos; found deprel"):
+    with pytest.raises(InputError, match=r"Expected upos, xpos, or misc:<key> such as misc:Chunk; found deprel"):
         read_conllu(write(tmp_path, GOOD), tag_column="deprel")
+
+
+def test_the_column_misc_has_tags_under_its_keys(tmp_path: Path) -> None:
+    parts = ["Chunk=B-NP|SpaceAfter=No", "SpaceAfter=No|Chunk=I-NP", "_", "Chunk="]
+    rows = [line(str(number), "w").removesuffix("_") + misc for number, misc in enumerate(parts, start=1)]
+    path = write(tmp_path, "\n".join([rows[0], line("2-3", "ab"), *rows[1:], line("4.1", "empty"), ""]))
+    data = read_conllu(path, tag_column="misc:Chunk")
+    assert [[tag_names(data)[tag] for tag in tags] for tags in data["tags"]] == [["B-NP", "I-NP", "_", "_"]]
+    with pytest.raises(InputError, match=r"MISC has no key 'chunk'. Found Chunk, SpaceAfter.*capital letters"):
+        read_conllu(path, tag_column="misc:chunk")
+    with pytest.raises(InputError, match="no such tag column"):
+        read_conllu(path, tag_column="misc:")
 
 
 def test_a_block_of_comments_or_of_nothing_is_no_error() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import nltk.data
@@ -125,6 +126,19 @@ def test_corpora_have_their_published_sizes(
 ) -> None:
     data = read_nltk_corpus(name, real_data / "nltk_data" / "corpora" / f"{name}.zip", **options)
     assert (len(data), sum(map(len, data["tokens"])), len(tag_names(data))) == (num_sentences, num_tokens, num_tags)
+
+
+@pytest.mark.data
+def test_conll2000_has_chunks_of_all_types(real_data: Path) -> None:
+    package = real_data / "nltk_data" / "corpora" / "conll2000.zip"
+    data = read_nltk_corpus("conll2000", package, split="test", chunks=True)
+    counts = Counter(tag for sentence in pairs(data) for _, tag in sentence)
+    assert (len(data), sum(counts.values())) == (2_012, 47_377)
+    # As the shared task counts them: 12,422 noun and 4,658 verb phrases among 23,852.
+    begun = {tag: count for tag, count in counts.items() if tag.startswith("B-")}
+    assert (begun["B-NP"], begun["B-VP"], sum(begun.values())) == (12_422, 4_658, 23_852)
+    with pytest.raises(ValueError, match="treebank has no chunks"):
+        read_nltk_corpus("treebank", package, chunks=True)
 
 
 @pytest.mark.slow

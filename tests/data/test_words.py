@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nlptransfer.data.words import split_words
+from nlptransfer.data.words import split_tokens, split_words
 
 
 def test_negation_and_words_of_one_letter_are_kept() -> None:
@@ -25,3 +25,10 @@ def test_hindi_and_urdu_words_are_whole_and_their_full_stops_are_not_words() -> 
     assert split_words("यह किताब अच्छी नहीं है।") == ["यह", "किताब", "अच्छी", "नहीं", "है"]
     assert split_words("می\u200cخواهم") == ["می\u200cخواهم"]
     assert split_words("یہ کِتاب اچّھی نہیں ہے۔") == ["یہ", "کِتاب", "اچّھی", "نہیں", "ہے"]
+
+
+def test_tokens_are_the_words_and_each_other_sign() -> None:
+    assert split_tokens("I don't: 2/5.") == ["I", "don't", ":", "2", "/", "5", "."]
+    assert split_tokens("یہ کتاب، اچھی ہے۔") == ["یہ", "کتاب", "،", "اچھی", "ہے", "۔"]
+    assert split_tokens("मैं घर जाता हूँ।") == ["मैं", "घर", "जाता", "हूँ", "।"]
+    assert split_tokens(" \n") == []

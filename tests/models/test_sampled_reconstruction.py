@@ -10,7 +10,12 @@ import torch
 from scipy import sparse
 
 from nlptransfer.data.feature_batches import FeatureBatches
-from nlptransfer.models.sampled_reconstruction import reconstruction_loss, sample_columns, sampled_reconstruction_loss
+from nlptransfer.models.sampled_reconstruction import (
+    reconstruction_loss,
+    reconstruction_share,
+    sample_columns,
+    sampled_reconstruction_loss,
+)
 from nlptransfer.types import Batch
 
 NUM_ROWS, NUM_COLUMNS, HIDDEN = 5, 40, 3
@@ -135,3 +140,16 @@ def test_what_cannot_be_reconstructed_is_refused() -> None:
         sample_columns(make_batch(random_rows()), NUM_COLUMNS, num_sampled=0)
     with pytest.raises(ValueError, match="squared, cross_entropy; found 'hinge'"):
         reconstruction_loss(torch.zeros(1, 1), torch.zeros(1, 1), kind="hinge")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", ["sparse", "dense"])
+def test_the_share_is_the_squared_error_over_the_squared_length_whatever_the_scale(form: str) -> None:
+    rows, (hidden, weight, bias) = random_rows(), make_network()
+    share = reconstruction_share(hidden, weight, bias, make_batch(rows, form), num_sampled=NUM_COLUMNS)
+    assert share.item() == pytest.approx(
+        whole_loss(rows, "squared") * NUM_ROWS / float(np.square(rows).sum()), rel=1e-5
+    )
+    scaled = reconstruction_share(10 * hidden, weight, 10 * bias, make_batch(10 * rows, form), num_sampled=NUM_COLUMNS)
+    assert scaled.item() == pytest.approx(share.item(), rel=1e-4)
+    empty = reconstruction_share(hidden, weight, bias, make_batch(0 * rows, form), num_sampled=NUM_COLUMNS)
+    assert empty.item() == pytest.approx(whole_loss(0 * rows, "squared"), rel=1e-5), "no length to be a share of"

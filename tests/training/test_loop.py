@@ -7,7 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from nlptransfer.data.vocabulary import Vocabulary
 from nlptransfer.errors import InputError
 from nlptransfer.training.loop import train
 from nlptransfer.training.schedules import linear
-from nlptransfer.types import NO_LABEL, Batch
+from nlptransfer.types import NO_LABEL, Batch, TaskBatch
 
 NUM_WORDS, NUM_TAGS = 12, 3
 
@@ -452,15 +453,15 @@ def test_a_second_run_with_a_model_goes_on_from_where_it_is() -> None:
 
 # Several processes
 
-SCENARIOS = ["even", "stopped", "frozen", "unreached", "unlabelled"]
+SCENARIOS = ["even", "stopped", "frozen", "unreached", "unlabelled", "tasks"]
 
 
 def run_scenario(name: str, folder: Path) -> tuple[TinyTagger, list[dict[str, Any]]]:
     """One training run; the same call in one process and in each of several."""
     model = TinyTagger()
-    batches = make_batches()
+    batches: Any = make_batches()
     settings: dict[str, Any] = {}
-    step = tagging_step
+    step: Any = tagging_step
     if name == "stopped":
         scores = iter([0.2, 0.4, 0.3, 0.1, 0.9])
         settings = {"evaluate": lambda: next(scores), "patience": 2, "checkpoint": folder / "state.pt"}
@@ -475,6 +476,8 @@ def run_scenario(name: str, folder: Path) -> tuple[TinyTagger, list[dict[str, An
         starts = batches.sentences.starts
         for sentence in range(0, len(batches.sentences), 2):
             labels[starts[sentence] : starts[sentence + 1]] = NO_LABEL
+    elif name == "tasks":
+        step, batches = task_step, TwoTasks()
     history = train(model, step, batches, torch.optim.AdamW(model.parameters(), 0.05, weight_decay=0.5), epochs=5,
                     seed=0, schedule=linear, max_gradient_norm=0.5, **settings)  # fmt: skip
     return model, history
@@ -491,6 +494,28 @@ def careful_step(model: nn.Module, batch: Batch, progress: float) -> dict[str, t
     assert batch.labels is not None
     total = functional.cross_entropy(model(batch).flatten(0, 1), batch.labels.flatten(), reduction="sum")
     return {"loss": total / max(batch.num_labels(), 1)}
+
+
+class TwoTasks:
+    """Each step shows the tokens of a batch to one task, and those of the first tag alone to another."""
+
+    def __init__(self) -> None:
+        self.batches = make_batches()
+        self.set_epoch = self.batches.set_epoch
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[TaskBatch]:
+        for batch in self.batches:
+            assert batch.labels is not None
+            few = torch.where(batch.labels == 0, 1, NO_LABEL)
+            yield TaskBatch({"all": batch, "few": replace(batch, labels=few)})
+
+
+def task_step(model: nn.Module, batch: TaskBatch, progress: float) -> dict[str, torch.Tensor]:
+    losses = batch.scaled({task: careful_step(model, own, progress)["loss"] for task, own in batch.batches.items()})
+    return {"loss": losses["all"] + 3 * losses["few"], **losses}
 
 
 def main_of_a_process(folder: Path) -> None:
@@ -559,11 +584,13 @@ def test_each_process_drops_out_by_itself_and_all_hold_one_model(two_processes: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["even", "frozen"])
+@pytest.mark.parametrize("name", ["even", "frozen", "tasks"])
 def test_two_processes_report_the_same_loss_as_one(two_processes: Path, tmp_path: Path, name: str) -> None:
     together = torch.load(two_processes / f"{name}.0.pt", weights_only=True)["history"]
     _, alone = run_scenario(name, tmp_path)
-    losses = [[row["loss"] for row in history] for history in (together, alone)]
+    names = [key for key in alone[0] if key in ("loss", "all", "few")]
+    assert len(names) == (3 if name == "tasks" else 1)
+    losses = [[[row[key] for key in names] for row in history] for history in (together, alone)]
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-5)
 
 

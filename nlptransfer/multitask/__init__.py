@@ -1,0 +1,1 @@
+"""Several tasks learnt together: what they share, which is trained when, and what it gives."""

@@ -1,0 +1,345 @@
+"""The bridges of a cross-lingual run by name, and what each needs: scripts, word bridges, vectors of both languages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from nlptransfer.errors import InputError
+from nlptransfer.step_chains import Number, parse_chain
+
+if TYPE_CHECKING:
+    from nlptransfer.crosslingual.target_reader import TargetReader
+    from nlptransfer.crosslingual.word_bridge import WordBridge
+    from nlptransfer.embeddings.word_vectors import WordVectors
+    from nlptransfer.recipes.cross_lingual_transfer import Settings
+    from nlptransfer.recipes.crosslingual_data import LanguagePair
+
+Language = Literal["source", "target"]
+Spelling = Literal["none", "rules", "script", "script_train"]
+Model = Literal["recurrent", "vectors", "subwords", "encoder"]
+Spell = Callable[[Sequence[Sequence[str]]], list[list[str]]]
+
+_STEPS: dict[str, Number | None] = {
+    "none": None,
+    "rules": None,
+    "script": None,
+    "script_train": None,
+    "vectors": None,
+    "subwords": None,
+    "encoder": None,
+    "self_training": Number("rounds", 1, "a whole number from 1 on"),
+}
+"""What can be said in a bridge's name, each with the number that it can be given."""
+
+_SPELLINGS = ("none", "rules", "script", "script_train")
+_MODELS = ("vectors", "subwords", "encoder")
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """How a model of the source language comes to read the target.
+
+    Attributes:
+        name: as it was written.
+        spelling: ``none``; ``rules`` and ``script``: the target's words are written in the source's script, letter by
+            letter or as words that the source's text knows; ``script_train``: the source's training text is written in
+            the target's script, and the model reads the target as it is.
+        model: the recurrent network on vectors of the language that it reads; on ``vectors`` of both languages in one
+            space; on vectors of ``subwords`` of both; or a pretrained ``encoder``.
+        rounds: of self-training on the target's unlabelled text.
+    """
+
+    name: str
+    spelling: Spelling
+    model: Model
+    rounds: int = 0
+
+
+def parse_bridge(name: str) -> Bridge:
+    """Read a bridge's name: at most one way of spelling, one kind of model, and self-training, joined by ``+``.
+
+    Raises:
+        InputError: an unknown step, or steps that do not go together.
+
+    Example:
+        >>> parse_bridge("script+self_training:2").rounds
+        2
+    """
+    written, steps = parse_chain(name, _STEPS, noun="bridge")
+    names = [step for step, _ in steps]
+    spellings = [step for step in names if step in _SPELLINGS]
+    models = [step for step in names if step in _MODELS]
+    if len(spellings) > 1 or len(models) > 1:
+        raise InputError(
+            f"'{written}' names two of a kind",
+            expected=f"one of {', '.join(_SPELLINGS)} and one of {', '.join(_MODELS)} at most",
+            remedy="Leave one out.",
+        )
+    order = [_SPELLINGS, _MODELS, ("self_training",)]
+    places = [next(number for number, group in enumerate(order) if step in group) for step in names]
+    if places != sorted(places):
+        raise InputError(
+            f"the bridge '{written}' is out of order",
+            expected="how words are spelt, then the model, then self_training, such as script+encoder+self_training",
+        )
+    rounds = next((int(number or 1) for step, number in steps if step == "self_training"), 0)
+    return Bridge(
+        written,
+        spellings[0] if spellings else "none",  # type: ignore[arg-type]
+        models[0] if models else "recurrent",  # type: ignore[arg-type]
+        rounds,
+    )
+
+
+class Bridging:
+    """Everything that the bridges of a run share, made when it is first asked for.
+
+    Args:
+        settings: the recipe's.
+        pair: the data.
+        tell: called with lines for the screen.
+    """
+
+    def __init__(self, settings: Settings, pair: LanguagePair, tell: Callable[[str], Any]) -> None:
+        from nlptransfer.crosslingual.transliteration import script_of
+
+        self._readers: dict[Spelling, TargetReader] = {}
+        self._settings = settings
+        self._pair = pair
+        self._tell = tell
+        self.scripts = (
+            script_of(word for sentence in _first(pair, "source") for word in sentence),
+            script_of(word for sentence in _first(pair, "target") for word in sentence),
+        )
+
+    # Spellings.
+
+    def spell_source(self, spelling: Spelling) -> Spell:
+        """How the source's sentences are written before a model is trained on them."""
+        if spelling == "script_train":
+            return by_bridge(self.forth, self.normal("target"))
+        from nlptransfer.crosslingual.target_reader import by_word
+
+        return by_word(self.normal("source"))
+
+    def spell_target(self, spelling: Spelling) -> Spell:
+        """How the target's sentences are written before a model reads them."""
+        return self.reader(spelling).sentences
+
+    def reader(self, spelling: Spelling) -> TargetReader:
+        """What writes the target's words as a model reads them."""
+        from nlptransfer.crosslingual.target_reader import TargetReader
+
+        if spelling not in self._readers:
+            self._readers[spelling] = TargetReader(
+                self.scripts,
+                "none" if spelling == "script_train" else spelling,
+                table=self._settings.table,
+                reverse_table=self._settings.reverse_table,
+                bridge=self.back if spelling == "script" else None,
+            )
+        return self._readers[spelling]
+
+    def normal(self, language: Language) -> Callable[[str], str]:
+        """One spelling for one word of a language."""
+        from nlptransfer.crosslingual.target_reader import normaliser
+
+        return normaliser(self.scripts[0 if language == "source" else 1])
+
+    @cached_property
+    def rules_back(self) -> Callable[[str], str]:
+        """One word of the target in the source's script, by rules."""
+        from nlptransfer.crosslingual.target_reader import script_rules
+
+        return script_rules(self.scripts[1], self.scripts[0], self._settings.table)
+
+    @cached_property
+    def rules_forth(self) -> Callable[[str], str]:
+        """One word of the source in the target's script, by rules."""
+        from nlptransfer.crosslingual.target_reader import script_rules
+
+        return script_rules(self.scripts[0], self.scripts[1], self._settings.reverse_table)
+
+    @cached_property
+    def back(self) -> WordBridge:
+        """From the target's words to the source's."""
+        return self._fit("target", "source", self.rules_back, self.rules_forth)
+
+    @cached_property
+    def forth(self) -> WordBridge:
+        """From the source's words to the target's."""
+        return self._fit("source", "target", self.rules_forth, self.rules_back)
+
+    def _fit(
+        self, read: Language, written: Language, rules: Callable[[str], str], reverse: Callable[[str], str]
+    ) -> WordBridge:
+        from nlptransfer.crosslingual.target_reader import by_word
+        from nlptransfer.crosslingual.transliteration import sound_key
+        from nlptransfer.crosslingual.word_bridge import WordBridge
+
+        self._tell(f"learning how words of the {read} are written in the {written}'s script")
+        spell = by_word(self.normal(written))
+        counts = Counter(word for sentence in self._pair.sentences(read) for word in sentence)
+        pairs = self.word_pairs if read == "source" else [(target, source) for source, target in self.word_pairs]
+        return WordBridge(rules=rules, key=sound_key, reverse_rules=reverse).fit(
+            (spell([sentence])[0] for sentence in self._pair.sentences(written)), counts, pairs=pairs
+        )
+
+    @cached_property
+    def word_pairs(self) -> list[tuple[str, str]]:
+        """Source and target words that translate each other, as the user gave them."""
+        from nlptransfer.crosslingual.lexicon import read_lexicon
+        from nlptransfer.data.text_lines import find_text_source
+
+        settings = self._settings
+        if settings.pairs is None:
+            return []
+        path = find_text_source(settings.pairs, data_dir=settings.data_dir).path
+        assert path is not None
+        columns = settings.pair_columns or (None, None)
+        lexicon = read_lexicon(path, source_column=columns[0], target_column=columns[1])
+        return [pair for pair in lexicon.pairs if not any(" " in word for word in pair)]
+
+    # Vectors.
+
+    def vectors(self, bridge: Bridge) -> WordVectors | None:
+        """The vectors under a recurrent network; None for random ones."""
+        if bridge.model == "vectors":
+            return self.joint_vectors(bridge.spelling)
+        if bridge.model == "subwords":
+            return self.subword_vectors(bridge.spelling)
+        return self.target_vectors if bridge.spelling == "script_train" else self.source_vectors
+
+    @cached_property
+    def source_vectors(self) -> WordVectors | None:
+        """The source language's own."""
+        return self._read(self._settings.source_vectors, "source")
+
+    @cached_property
+    def target_vectors(self) -> WordVectors | None:
+        """The target language's own."""
+        return self._read(self._settings.target_vectors, "target")
+
+    def _read(self, name: str | None, language: Language) -> WordVectors | None:
+        from nlptransfer.embeddings.find_vectors import find_word_vectors
+
+        if name is None:
+            return None
+        vectors, notes = find_word_vectors(
+            name, sentences=(), dim=100, seed=0, max_words=self._settings.keep_vectors, data_dir=self._settings.data_dir
+        )
+        for note in notes:
+            self._tell(note)
+        normal = self.normal(language)
+        return distinct_words(vectors, [normal(word) for word in vectors.words])
+
+    def joint_vectors(self, spelling: Spelling) -> WordVectors:
+        """Words of both languages in one space: the target's as the model will meet them.
+
+        The seed of the mapping are the user's pairs, where there are some, and words whose sounds agree; self-learning
+        goes on from there.
+        """
+        import numpy as np
+
+        from nlptransfer.crosslingual.lexicon import Lexicon, cognates, identical_strings, lexicon_rows
+        from nlptransfer.crosslingual.self_learning import self_learn
+        from nlptransfer.crosslingual.transliteration import sound_key
+
+        source, target = self.source_vectors, self.target_vectors
+        assert source is not None and target is not None  # the settings have seen to it
+        if self._alignment is None:
+            same = identical_strings(source.words, target.words)
+            alike = cognates(source.words, target.words, sound_key, max_rank=_SEED_WORDS, min_key_length=3)
+            seed = Lexicon(tuple(dict.fromkeys((*self.word_pairs, *alike.pairs, *same.pairs))))
+            rows = lexicon_rows(seed, source, target)
+            self._tell(
+                f"mapping vectors from {len(rows.pairs):,} pairs: {len(self.word_pairs):,} given, {len(alike):,} that "
+                f"sound alike, {len(same):,} written alike"
+            )
+            generator = np.random.default_rng(self._settings.split_seed)
+            learned = self_learn(
+                source.matrix, target.matrix, rows.pairs, generator=generator, max_words=_MAPPED_WORDS,
+                keep_probability=1.0, max_iterations=_REFINEMENTS, reweight_at_end=False,
+            )  # fmt: skip
+            self._alignment = learned.alignment
+        return join_vectors(
+            self._alignment.map_source(source),
+            self._alignment.map_target(target),
+            spell=lambda words: [spelt[0] for spelt in self.spell_target(spelling)([[word] for word in words])],
+        )
+
+    _alignment: Any = None
+
+    def subword_vectors(self, spelling: Spelling) -> WordVectors:
+        """Vectors of words by the subwords that both languages share, learnt from the text of both."""
+        from nlptransfer.crosslingual.subword_vectors import train_shared_vectors
+
+        source, target = self.spell_source(spelling), self.spell_target(spelling)
+        sentences = {
+            "source": source(list(islice(self._pair.sentences("source"), _SUBWORD_SENTENCES))),
+            "target": target(list(islice(self._pair.sentences("target"), _SUBWORD_SENTENCES))),
+        }
+        self._tell("learning vectors of subwords from the text of both languages")
+        return train_shared_vectors(sentences, seed=self._settings.split_seed)
+
+
+_SEED_WORDS = 20_000
+_MAPPED_WORDS = 10_000
+_REFINEMENTS = 3
+_SUBWORD_SENTENCES = 30_000
+
+
+def distinct_words(vectors: WordVectors, written: Sequence[str]) -> WordVectors:
+    """Vectors whose words are written otherwise; of several that come out alike the first, most frequent one counts."""
+    from dataclasses import replace
+
+    first: dict[str, int] = {}
+    for row, word in enumerate(written):
+        first.setdefault(word, row)
+    return replace(vectors, words=list(first), matrix=vectors.matrix[list(first.values())])
+
+
+def by_bridge(bridge: WordBridge, normal: Callable[[str], str]) -> Spell:
+    """A way of spelling sentences by a word bridge, each word in its sentence."""
+    from nlptransfer.crosslingual.target_reader import by_word
+
+    normalised = by_word(normal)
+    return lambda sentences: normalised([bridge.sentence(sentence) for sentence in sentences])
+
+
+def join_vectors(source: WordVectors, target: WordVectors, *, spell: Callable[[list[str]], list[str]]) -> WordVectors:
+    """The source's words and the target's as they are spelt for the model; of two spelt alike the source's counts."""
+    import numpy as np
+
+    from nlptransfer.embeddings.word_vectors import WordVectors
+
+    held = dict.fromkeys(source.words)
+    words, rows = [], []
+    for row, word in enumerate(spell(target.words)):
+        if word not in held:
+            held[word] = None
+            words.append(word)
+            rows.append(row)
+    matrix = np.concatenate([source.matrix, target.matrix[rows]])
+    return WordVectors(
+        [*source.words, *words],
+        matrix,
+        None,
+        f"{source.source} and {target.source}",
+        f"{source.digest} {target.digest}",
+    )
+
+
+def _first(pair: LanguagePair, language: str, number: int = 500) -> Iterable[Sequence[str]]:
+    """A few sentences, to tell the script by."""
+    if language == "target":
+        from nlptransfer.data.words import split_tokens
+
+        items = pair.target_test.items[:number]
+        return items if pair.is_tagging else [split_tokens(item) for item in items]
+    return islice(pair.sentences(language), number)
