@@ -128,8 +128,9 @@ class CharacterChannel:
         A source word may be any target word that has its key, or that the rules join with it, in either direction.
         Which of them it is, is learned in the same EM as how it is spelled, from
 
-        .. math:: \sum_x \log \Big[ \sum_{y} P(x \mid y) P(y) + 0.1\, P(x) \Big]
+        .. math:: \sum_x \log \Big[ \sum_{y} P(x \mid y) \min(f_x, f_y) + 0.1\, P(x) \Big]
 
+        with the words' shares of their texts :math:`f`: what occurs once can't be how a frequent word is spelled.
         The first rounds see the pairs that the rules join alone, lest frequent words draw all others to them; the last
         term, with a model of source spellings, is for words that none of their target words is the same word as.
 
@@ -147,7 +148,7 @@ class CharacterChannel:
         Returns:
             Itself; untrained where no words meet.
         """
-        total = sum(target_counts.values())
+        source_total, target_total = sum(source_counts.values()), sum(target_counts.values())
         met = words_that_meet(
             source_counts, target_counts, rules=rules, key=key, reverse_rules=reverse_rules, max_words=max_words
         )
@@ -155,7 +156,10 @@ class CharacterChannel:
             _Word(
                 source,
                 list(targets),
-                [math.log(target_counts[target] / total) for target in targets],
+                [
+                    math.log(min(target_counts[target] / target_total, source_counts[source] / source_total))
+                    for target in targets
+                ],
                 list(targets.values()),
             )
             for source, targets in met.items()

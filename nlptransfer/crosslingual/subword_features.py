@@ -24,7 +24,8 @@ class SubwordWordFeatures(nn.Module):
     .. math:: x(w) = \frac{1}{|g(w)|} \sum_{s \in g(w)} e_s
 
     with :math:`g(w)` the subwords that the tokenizer cuts the word into, repeated ones repeatedly. No word has an
-    embedding of its own, so that a word never seen in training, of either language, is read like any other.
+    embedding of its own, so that a word never seen in training, of either language, is read like any other. The order
+    of a word's subwords is lost.
 
     It takes the place of `WordFeatures`: `encode` makes what `Batches` takes. A distinct word's subwords travel where
     otherwise its characters do, in `Batch.characters`; `Batch.input_ids` say nothing.
@@ -43,7 +44,8 @@ class SubwordWordFeatures(nn.Module):
 
     Compare with:
         `train_shared_vectors`, whose vectors of subwords have learnt from unlabelled text, and which need no other
-        network; `WordFeatures` with a character encoder.
+        network; `WordFeatures` with a character encoder, which knows the order of letters, and with word dropout:
+        prefer these where most target words occur in training once they are bridged.
 
     Example:
         >>> words = SubwordWordFeatures(tokenizer, 100)

@@ -182,13 +182,31 @@ def train_model(
             train = LabelledItems([*train.items, *few.items * repeats], [*train.labels, *few.labels * repeats])
         vectors = bridging.vectors(bridge) if bridge.model != "encoder" else None
     place = folder.parent / "models" / model_name(system, seed)
+    names = label_names(train)
     if bridge.model == "encoder":
-        trained = fit_encoder(settings, pair, train, dev, seed, accelerator, place, tell, system.name)
+        trained = fit_encoder(settings, pair, names, train, dev, seed, accelerator, place, tell, system.name)
     elif pair.is_tagging:
-        trained = fit_tagger(settings, bridge, pair, train, dev, vectors, seed, accelerator, place, tell, system.name)
+        trained = fit_tagger(
+            settings, bridge, pair, names, train, dev, vectors, seed, accelerator, place, tell, system.name
+        )
     else:
-        trained = fit_classifier(settings, bridge, pair, train, dev, vectors, seed)
+        trained = fit_classifier(bridge, names, train, dev, vectors, seed)
     return trained
+
+
+def label_names(items: LabelledItems) -> list[str]:
+    """The labels that occur, sorted: the target's own may be more than the source's."""
+    return sorted({label for own in items.labels for label in ([own] if isinstance(own, str) else own)})
+
+
+def label_ids(labels: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """Numbers of labels; a label that is not among the names gets one that is never predicted."""
+    number_of = {name: number for number, name in enumerate(names)}
+    unknown = len(names)
+    return [
+        number_of.get(own, unknown) if isinstance(own, str) else [number_of.get(tag, unknown) for tag in own]
+        for own in labels
+    ]
 
 
 def model_name(system: System, seed: int) -> str:
@@ -205,6 +223,7 @@ def fit_tagger(
     settings: Settings,
     bridge: Bridge,
     pair: LanguagePair,
+    names: list[str],
     train: LabelledItems,
     dev: LabelledItems,
     vectors: WordVectors | None,
@@ -235,15 +254,14 @@ def fit_tagger(
         head=settings.head,
         dropout=settings.dropout,
     )
-    dataset = as_dataset(train, pair.label_names)
+    dataset = as_dataset(train, names)
     embedding = "random" if vectors is None else "frozen" if joint else settings.embedding
     model = make_tagger(
         dataset, vectors, shape, embedding=embedding, dim=settings.embedding_dim, seed=seed,
         metadata={"tag_column": settings.tag_column},
     )  # fmt: skip
     model.to(accelerator.device)
-    ids = [[pair.label_names.index(tag) for tag in tags] for tags in dev.labels]
-    encoded = model.encode(dev.items, ids)
+    encoded = model.encode(dev.items, label_ids(dev.labels, names))
     history: list[dict[str, Any]] = []
     kept = place / "history.json"
     if kept.exists():
@@ -291,6 +309,7 @@ def fit_tagger(
 def fit_encoder(
     settings: Settings,
     pair: LanguagePair,
+    names: list[str],
     train: LabelledItems,
     dev: LabelledItems,
     seed: int,
@@ -310,17 +329,12 @@ def fit_encoder(
     from nlptransfer.recipes.finetuning_systems import tune
     from nlptransfer.recipes.transformer_finetuning import Settings as FinetuningSettings
 
-    number_of = {label: number for number, label in enumerate(pair.label_names)}
-
-    def ids(labels: Sequence[Any]) -> list[Any]:
-        return [number_of[own] if isinstance(own, str) else [number_of[tag] for tag in own] for own in labels]
-
     kept = place / "history.json"
     if not kept.exists():
         place.mkdir(parents=True, exist_ok=True)
         job = Job(
-            name, pair.is_tagging, tuple(pair.label_names), list(train.items), ids(train.labels), list(dev.items),
-            ids(dev.labels), (), pair.names[0],
+            name, pair.is_tagging, tuple(names), list(train.items), label_ids(train.labels, names), list(dev.items),
+            label_ids(dev.labels, names), (), pair.names[0],
         )  # fmt: skip
         own = FinetuningSettings(
             encoder=settings.encoder,
@@ -347,9 +361,8 @@ def fit_encoder(
 
 
 def fit_classifier(
-    settings: Settings,
     bridge: Bridge,
-    pair: LanguagePair,
+    names: list[str],
     train: LabelledItems,
     dev: LabelledItems,
     vectors: WordVectors | None,
@@ -371,11 +384,11 @@ def fit_classifier(
         extractor = NgramVectorizer(weighting="tfidf", normalize=True).fit(train.items)
     fitted = fit_feature_classifier(
         extractor.transform(train.items),
-        np.array([pair.label_names.index(label) for label in train.labels]),
-        num_labels=len(pair.label_names),
+        np.array(label_ids(train.labels, names)),
+        num_labels=len(names),
         seed=seed,
     )
-    model = fitted.text_classifier(extractor, pair.label_names)
+    model = fitted.text_classifier(extractor, names)
     return Trained(model, model.predict, [], share_right(model.predict(dev.items), dev.labels))
 
 
