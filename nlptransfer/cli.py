@@ -98,6 +98,7 @@ def _make_parser(recipes: dict[str, str]) -> argparse.ArgumentParser:
 
 def _add_predict_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", required=True, metavar="DIR", help="folder of a saved model")
+    command.add_argument("--task", metavar="NAME", help="of a model of several tasks (default: the first)")
     command.add_argument("--input", required=True, metavar="FILE", help="what to tag or label; - is standard input")
     command.add_argument("--output", required=True, metavar="FILE", help="where to write; - is standard output")
     command.add_argument(
@@ -117,6 +118,7 @@ def _add_predict_arguments(command: argparse.ArgumentParser) -> None:
 
 def _add_evaluate_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", required=True, metavar="DIR", help="folder of a saved model")
+    command.add_argument("--task", metavar="NAME", help="of a model of several tasks (default: the first)")
     command.add_argument("--data", required=True, metavar="NAME|FILE", help="corpus by name or path")
     command.add_argument(
         "--split", choices=["train", "dev", "test"], help="of a corpus that has splits (default: test)"

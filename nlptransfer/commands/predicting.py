@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nlptransfer.commands.model_kinds import check_fit, conllu_column, is_tagger
+from nlptransfer.commands.task_readers import of_task
 
 
 def predict(arguments: argparse.Namespace) -> None:
@@ -19,7 +20,7 @@ def predict(arguments: argparse.Namespace) -> None:
     from nlptransfer.data.text_files import label_stream
 
     with _opened_input(arguments.input) as source, _opened_output(arguments.output) as target:
-        model = load(arguments.model)
+        model = of_task(load(arguments.model), arguments.task)
         if is_tagger(model):
             check_fit(arguments, "tags words", formats=("conllu", "lines", "jsonl"), unfit=("text_column",))
             column = arguments.column or conllu_column(model)

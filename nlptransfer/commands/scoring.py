@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlptransfer import __version__
 from nlptransfer.commands.model_kinds import check_fit, conllu_column, is_tagger
+from nlptransfer.commands.task_readers import of_task
 from nlptransfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     """Score a saved model on labelled data: accuracy with its interval, and each tag or label by itself."""
     from nlptransfer import load
 
-    model = load(arguments.model)
+    model = of_task(load(arguments.model), arguments.task)
     if is_tagger(model):
         check_fit(arguments, "tags words", unfit=("text_column", "label_column"))
         _evaluate_tags(model, arguments)

@@ -19,6 +19,7 @@ _FLOOR_SHARES = (0.25, 0.6, 0.1, 0.05)  # of chunks of 0, 1, 2 and 3 characters,
 _SAME_KEY = 20  # target words with the key of a source word that are looked at, the most frequent ones
 _UNLIKE_SHARE = 0.1  # of source words that are none of the target words they were paired with
 _UNLIKE_ORDER = 3  # of the n-grams that give such a word its chance
+_UNSURE_SHARE = 0.05  # of the prior of target words that the rules don't join with a source word, but do others
 _SURE_ROUNDS = 3  # EM rounds with the sure pairs alone
 _SMALLEST_COUNT, _SMALLEST_TOTAL = 0.01, 0.5  # expected uses of a chunk in a context and in all; less is not kept
 _MOST_OPTIONS = 15  # target characters tried in the search for a source chunk
@@ -35,6 +36,7 @@ class _Word(NamedTuple):
     targets: list[str]
     log_priors: list[float]
     sure: list[bool]  # whether the first rounds see the target word
+    weight: float = 1.0
 
 
 class CharacterChannel:
@@ -107,7 +109,9 @@ class CharacterChannel:
             Itself.
         """
         return self._fit(
-            [_Word(source, [target], [0.0], [True]) for source, target in pairs], max_rounds=max_rounds, smallest_gain=smallest_gain
+            [_Word(source, [target], [0.0], [True]) for source, target in pairs],
+            max_rounds=max_rounds,
+            smallest_gain=smallest_gain,
         )
 
     def fit_without_pairs(
@@ -152,18 +156,18 @@ class CharacterChannel:
         met = words_that_meet(
             source_counts, target_counts, rules=rules, key=key, reverse_rules=reverse_rules, max_words=max_words
         )
-        words = [
-            _Word(
-                source,
-                list(targets),
-                [
-                    math.log(min(target_counts[target] / target_total, source_counts[source] / source_total))
-                    for target in targets
-                ],
-                list(targets.values()),
-            )
-            for source, targets in met.items()
-        ]
+        words = []
+        # Frequent words count more, if less than by their frequency, and a word counts once on average.
+        mean_log = float(np.mean([math.log(1 + source_counts[source]) for source in met])) if met else 1.0
+        for source, targets in met.items():
+            share = source_counts[source] / source_total
+            log_priors = [math.log(min(target_counts[target] / target_total, share)) for target in targets]
+            if any(targets.values()):
+                # The rules are mostly right where they meet a word.
+                unsure = math.log(_UNSURE_SHARE)
+                log_priors = [p if sure else p + unsure for p, sure in zip(log_priors, targets.values(), strict=True)]
+            weight = math.log(1 + source_counts[source]) / mean_log
+            words.append(_Word(source, list(targets), log_priors, list(targets.values()), weight))
         words += [_Word(source, [target], [0.0], [True]) for source, target in known_pairs]
         return self._fit(words, max_rounds=max_rounds, smallest_gain=smallest_gain)
 
@@ -217,9 +221,10 @@ class CharacterChannel:
                 row = targets[:, position][:, None]
                 after = np.zeros_like(reached)
                 for length in range(self.longest_chunk + 1):
-                    end = reached.shape[1] - length
+                    end = sources.shape[1] - length
                     if end > 0:
-                        after[:, length:] += reached[:, :end] * self._table[row, sources[:, :end, length]]
+                        chosen = sources[:, :end, length]
+                        after[:, length:] += reached[:, :end] * self._table[row, chosen]
                 # Brought back to about 1, lest long words vanish.
                 largest = after.max(axis=1)
                 reached = after / largest[:, None]
@@ -345,7 +350,8 @@ class CharacterChannel:
         self._alphabet_size = alphabet_size
         self._sums: dict[str, dict[str, float]] = {}  # the same, also for contexts with `_ANY` neighbour
         by_chunk: dict[str, dict[str, float]] = {}
-        for (left, character, right), chunks in counts.items():
+        for own, chunks in counts.items():
+            left, character, right = list(own)
             for context in (left + character + right, *_shorter(left, character, right), _ANY + character + _ANY):
                 sums = self._sums.setdefault(context, {})
                 for chunk, count in chunks.items():
@@ -376,7 +382,7 @@ class CharacterChannel:
         """(chunks,) the chance of each chunk in a context: left neighbour, character, right neighbour."""
         found = self._chances.get(context)
         if found is None:
-            left, character, right = context
+            left, character, right = list(context)
             if left == right == _ANY:
                 lower = self._unlearned
             elif _ANY in (left, right):
@@ -444,7 +450,7 @@ class _Training:
         self._sure_priors = np.where(sure, self._log_priors, -np.inf) if sure.any() else self._log_priors
         unlike = SpellingModel([word.source for word in words], order=_UNLIKE_ORDER)
         self._log_unlike = np.array([math.log(_UNLIKE_SHARE) + unlike.log_probability(word.source) for word in words])
-        self._longest_chunk = longest_chunk
+        self._weights = np.array([word.weight for word in words])
         chunks: dict[str, int] = defaultdict(lambda: len(chunks))
         contexts: dict[str, int] = defaultdict(lambda: len(contexts))
         # By lengths: the rows of `pairs`, and by length of chunk the numbers (words, characters, places).
@@ -488,11 +494,11 @@ class _Training:
         evidence = np.full(len(self._log_unlike), -np.inf) if sure_only else self._log_unlike.copy()
         np.logaddexp.at(evidence, self._word_of, logs)
         met = np.isfinite(evidence)
-        shares = np.exp(logs - np.where(met, evidence, 0)[self._word_of])
+        shares = np.exp(logs - np.where(met, evidence, 0)[self._word_of]) * self._weights[self._word_of]
         counts = np.zeros(len(chances))
         for (part, numbers), forward in zip(self._groups, forwards, strict=True):
             counts += self._backward(numbers, chances, forward, shares[part] / forward[:, -1, -1])
-        return counts, float(evidence[met].mean()) if met.any() else 0.0
+        return counts, float(np.average(evidence[met], weights=self._weights[met])) if met.any() else 0.0
 
     def _forward(self, numbers: list[np.ndarray], chances: np.ndarray) -> np.ndarray:
         """(words, characters + 1, places) the chance of the beginnings of the words."""
@@ -555,10 +561,12 @@ class _Training:
             for part in (slice(1, 2), slice(0, 2), slice(1, 3), slice(0, 3)):
                 entries: dict[tuple[str, str], int] = defaultdict(lambda: len(entries))  # noqa: B023
                 contexts: dict[str, int] = defaultdict(lambda: len(contexts))  # noqa: B023
-                self._found_depths.append((
-                    np.array([entries[context[part], chunk] for context, chunk in self.names]),
-                    np.array([contexts[context[part]] for context, _ in self.names]),
-                ))
+                self._found_depths.append(
+                    (
+                        np.array([entries[context[part], chunk] for context, chunk in self.names]),
+                        np.array([contexts[context[part]] for context, _ in self.names]),
+                    )
+                )
         return self._found_depths
 
     def by_context(self, counts: np.ndarray) -> dict[str, dict[str, float]]:
@@ -621,9 +629,7 @@ def words_that_meet(
     return met
 
 
-def _by_length(
-    pairs: Sequence[tuple[str, str]], *, longest_chunk: int
-) -> Iterator[tuple[tuple[int, int], list[int]]]:
+def _by_length(pairs: Sequence[tuple[str, str]], *, longest_chunk: int) -> Iterator[tuple[tuple[int, int], list[int]]]:
     """The rows of pairs that can be joined, by the lengths of target and source word, so many at once."""
     by_length: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, (source, target) in enumerate(pairs):
@@ -644,6 +650,4 @@ def _best(paths: Mapping[str, tuple[float, float, str]], number: int) -> list[tu
     if not paths:
         return []
     least = max(path[0] for path in paths.values()) - _FAR_BEHIND
-    return heapq.nlargest(
-        number, [item for item in paths.items() if item[1][0] >= least], key=lambda item: item[1][0]
-    )
+    return heapq.nlargest(number, [item for item in paths.items() if item[1][0] >= least], key=lambda item: item[1][0])

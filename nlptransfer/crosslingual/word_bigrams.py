@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def count_bigrams(
         if ids[-1]:
             ids.append(0)
         counts.update(ids[1:])
-        pairs.update([(a << 32) | b for a, b in zip(ids, ids[1:], strict=False)])
+        pairs.update([(a << 32) | b for a, b in pairwise(ids)])
         if len(pairs) > 2 * max_bigrams:
             pairs = Counter(dict(pairs.most_common(max_bigrams)))
     counts[0] = counts[0]  # There, also in an empty text.

@@ -37,9 +37,9 @@ class WordBridge:
     .. math::
         \hat y_1 \ldots \hat y_n = \arg\max \sum_i \log P(x_i \mid y_i) + \lambda \log P(y_i \mid y_{i-1})
 
-    with the `CharacterChannel` :math:`P(x \mid y)` and the `BigramModel` of target text for :math:`P(y_i \mid y_{i-1})`,
-    which falls back on the `SpellingModel` of its words for what it never saw. `word` has no sentence and takes
-    :math:`P(y)` instead.
+    with the `CharacterChannel` :math:`P(x \mid y)` and the `BigramModel` of target text for
+    :math:`P(y_i \mid y_{i-1})`, which falls back on the `SpellingModel` of its words for what it never saw. `word` has
+    no sentence and takes :math:`P(y)` instead.
 
     Candidates for a source word are the target words of the same key; those that `reverse_rules` write like it; what
     the rules give; and what a beam search over spellings gives, so that a word on no list has a spelling too.
@@ -90,6 +90,9 @@ class WordBridge:
         self.max_candidates = max_candidates
         self.channel = CharacterChannel()
         self._source_script = ""
+        self._spelling: SpellingModel | None = None
+        self._indexed: tuple[dict[str, list[str]], dict[str, list[str]]] | None = None
+        self._found: dict[str, _Candidates] = {}
         self._set_counts(count_bigrams([]))
 
     def fit(
@@ -217,7 +220,9 @@ class WordBridge:
         if self.channel.is_trained:
             # Where the best spelling so far is on no list, there may be better ones that are on none.
             searched = {
-                word: [target for target, _ in self.channel.candidates(word, self.max_candidates, spelling=self.spelling)]
+                word: [
+                    target for target, _ in self.channel.candidates(word, self.max_candidates, spelling=self.spelling)
+                ]
                 for word in new
                 if scored[word][0][0] not in self.bigrams
             }
@@ -251,7 +256,8 @@ class WordBridge:
             by_key: dict[str, list[str]] = defaultdict(list)
             by_writing: dict[str, list[str]] = defaultdict(list)
             for word in self._target_words():
-                for index, entry in ((by_key, self.key(word)), (by_writing, self.reverse_rules and self.reverse_rules(word))):
+                written = self.reverse_rules(word) if self.reverse_rules else ""
+                for index, entry in ((by_key, self.key(word)), (by_writing, written)):
                     if entry and len(index[entry]) < _SAME_KEY:
                         index[entry].append(word)
             self._indexed = dict(by_key), dict(by_writing)
@@ -332,9 +338,7 @@ class WordBridge:
             )
             bridge._source_script = value["source_script"]
             bridge.channel = CharacterChannel.from_json(value["channel"])
-            counts = BigramCounts(
-                value["words"], arrays["counts"], arrays["first"], arrays["second"], arrays["pairs"]
-            )
+            counts = BigramCounts(value["words"], arrays["counts"], arrays["first"], arrays["second"], arrays["pairs"])
             if len(counts.words) != len(counts.counts) or len(counts.first) != len(counts.second):
                 raise KeyError("words")
         except (KeyError, TypeError, ValueError, SafetensorError) as error:
@@ -355,9 +359,9 @@ class WordBridge:
 
     def _set_counts(self, counts: BigramCounts) -> None:
         self.bigrams = BigramModel(counts, log_unseen=lambda word: self.spelling.log_probability(word))
-        self._spelling: SpellingModel | None = None
-        self._indexed: tuple[dict[str, list[str]], dict[str, list[str]]] | None = None
-        self._found: dict[str, _Candidates] = {}
+        self._spelling = None
+        self._indexed = None
+        self._found = {}
 
 
 def _script(word: str) -> str:

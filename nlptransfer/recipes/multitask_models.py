@@ -1,0 +1,193 @@
+"""The models of a multitask run before training: which tasks each learns, its words and their vectors, its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nlptransfer.errors import InputError
+from nlptransfer.recipes.multitask_data import Arm
+
+if TYPE_CHECKING:
+    from nlptransfer.embeddings.word_vectors import WordVectors
+    from nlptransfer.multitask.recurrent_networks import MultitaskShape
+    from nlptransfer.multitask.saved import MultitaskModel
+    from nlptransfer.multitask.task_data import SharedTexts, TaskData
+    from nlptransfer.recipes.multitask_tagging import Settings
+
+SINGLE = "single"
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model of a run.
+
+    Attributes:
+        name: of its row in the table of costs.
+        way: of sharing, or `SINGLE`.
+        mark: see `Arm`.
+        tasks: by name, what it learns.
+    """
+
+    name: str
+    way: str
+    mark: str
+    tasks: Mapping[str, TaskData]
+
+    def system(self, task: str) -> str:
+        """What its predictions of a task are called."""
+        return f"{task}.{self.way}{self.mark}"
+
+
+def find_vectors(settings: Settings, arm: Arm) -> tuple[WordVectors | None, list[str]]:
+    """The word vectors of all tasks, several files joined: of a word in two the first file's vector.
+
+    Args:
+        settings: the recipe's.
+        arm: the largest one.
+
+    Returns:
+        The vectors, None for random ones, and what every reader must see.
+
+    Raises:
+        InputError: there are no such vectors, or they differ in size.
+    """
+    import numpy as np
+
+    from nlptransfer.data.corpora import is_synthetic
+    from nlptransfer.embeddings.find_vectors import find_word_vectors
+    from nlptransfer.embeddings.word_vectors import WordVectors
+
+    sentences = [sentence for group in group_texts(arm.tasks) for sentence in sentences_of(group)]
+    parts, warnings = [], []
+    synthetic = all(is_synthetic(data.source.corpus) for data in arm.tasks.values())
+    for name in settings.vectors:
+        found, notes = find_word_vectors(
+            "synthetic" if name == "auto" and synthetic else name,
+            sentences=sentences,
+            dim=settings.embedding_dim,
+            seed=settings.split_seed,
+            max_words=settings.keep_vectors,
+            data_dir=settings.data_dir,
+        )
+        parts.append(found)
+        warnings += notes
+    if len(parts) < 2:
+        return (parts[0] if parts else None), warnings
+    if len({part.dim for part in parts}) > 1:
+        raise InputError(
+            "the files of --vectors differ in the size of their vectors",
+            found=", ".join(f"{part.source}: {part.dim}" for part in parts),
+        )
+    held: set[str] = set()
+    words: list[str] = []
+    rows = []
+    for part in parts:
+        new = [row for row, word in enumerate(part.words) if word not in held]
+        words += [part.words[row] for row in new]
+        held.update(words)
+        rows.append(part.matrix[new])
+    joined = WordVectors(
+        words, np.concatenate(rows), None, " + ".join(part.source for part in parts), "+".join(p.digest for p in parts)
+    )
+    return joined, warnings
+
+
+def make_model(settings: Settings, training: Training, seed: int, vectors: WordVectors | None) -> MultitaskModel:
+    """The model before training: its words are those of the training texts of its own tasks.
+
+    Args:
+        settings: the recipe's.
+        training: what to train.
+        seed: of the weights.
+        vectors: pretrained ones, or None for random ones.
+    """
+    import numpy as np
+    import torch
+
+    from nlptransfer.data.vocabulary import BOUNDARIES, RESERVED, Vocabulary, count_entries
+    from nlptransfer.embeddings.embedding_layer import make_embedding, make_random_embedding
+    from nlptransfer.multitask.recurrent_networks import make_network
+    from nlptransfer.multitask.saved import MultitaskModel
+    from nlptransfer.training.seeding import seeded
+
+    shape = make_shape(settings, training)
+    # Texts that tasks have in common count once.
+    counts = count_entries([words for group in group_texts(training.tasks) for words in sentences_of(group)])
+    vocabulary = Vocabulary(list(counts))
+    generator = torch.Generator().manual_seed(seed)
+    if vectors is None:
+        embedding = make_random_embedding(vocabulary, settings.embedding_dim, generator=generator)
+    else:
+        embedding = make_embedding(
+            vectors,
+            vocabulary,
+            trainable=settings.embedding == "finetuned",
+            unseen="random",
+            fallbacks=shape.fallbacks,
+            generator=generator,
+        )
+    with seeded(seed):
+        network = make_network(
+            [data.task for data in training.tasks.values()],
+            shape,
+            vocabulary,
+            embedding,
+            character_vocabulary=Vocabulary([*BOUNDARIES, *count_entries(counts)])
+            if settings.characters != "none"
+            else None,
+            vectors=vectors,
+            counts=np.array([0] * len(RESERVED) + list(counts.values())),
+        )
+    return MultitaskModel(network, shape, metadata={"sharing": training.way})
+
+
+def make_shape(settings: Settings, training: Training) -> MultitaskShape:
+    """What a model is built from; that of a single task is the same but for sharing.
+
+    Args:
+        settings: the recipe's.
+        training: what to train.
+    """
+    from nlptransfer.evaluation.span_scores import SPAN_F1
+    from nlptransfer.multitask.recurrent_networks import MultitaskShape
+    from nlptransfer.multitask.selection import task_metric
+
+    spans = tuple(name for name, data in training.tasks.items() if task_metric(data.task) == SPAN_F1)
+    return MultitaskShape(
+        sharing="hard" if training.way in (SINGLE, "low_layer") else training.way,  # type: ignore[arg-type]
+        hidden_dim=settings.hidden_dim,
+        num_layers=settings.num_layers,
+        characters=settings.characters,
+        character_dim=settings.character_dim,
+        dropout=settings.dropout,
+        crf=spans if settings.head == "crf" else (),
+        depths={next(iter(training.tasks)): 1} if training.way == "low_layer" else {},
+        max_length=settings.max_length,
+    )
+
+
+def group_texts(tasks: Mapping[str, TaskData], *, apart: bool = False) -> list[SharedTexts]:
+    """The training texts, each once where tasks share them.
+
+    Args:
+        tasks: by name.
+        apart: those of each task by themselves.
+    """
+    from nlptransfer.multitask.task_data import share_texts
+
+    if apart:
+        return [group for data in tasks.values() for group in share_texts([data])]
+    return share_texts(list(tasks.values()))
+
+
+def sentences_of(group: SharedTexts) -> list[list[str]]:
+    """The words of texts.
+
+    Args:
+        group: of lists of words, or of texts.
+    """
+    from nlptransfer.data.words import split_words
+
+    return [split_words(text) if isinstance(text, str) else text for text in group.texts]

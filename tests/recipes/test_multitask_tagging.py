@@ -1,0 +1,330 @@
+"""The recipe on multitask learning: verdicts by task, where sharing helps, one model of all tasks, resume, mistakes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import nlptransfer
+from nlptransfer.data.synthetic import make_tagged_languages
+from nlptransfer.errors import InputError
+from nlptransfer.evaluation.predictions import read_predictions
+from nlptransfer.multitask.selection import task_score
+from nlptransfer.recipes import multitask_reload
+from nlptransfer.recipes.multitask_data import load_arms, read_numbers
+from nlptransfer.recipes.multitask_models import find_vectors
+from nlptransfer.recipes.multitask_tagging import Settings, main
+from nlptransfer.recipes.settings import read_settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--vectors", "--embedding_dim", "24", "--hidden_dim", "16", "--characters", "none", "--batch_size", "8",
+    "--learning_rate", "1e-2", "--dropout", "0.2", "--device", "cpu",
+]  # fmt: skip
+IN_NOUN_PHRASE = ("DET", "ADJ", "NOUN")
+
+
+def spans_of(tags: list[str]) -> list[str]:
+    """Noun phrases, which a tagger that knows the tags could read off them."""
+    inside = [tag in IN_NOUN_PHRASE for tag in tags]
+    starts = [own and not before for own, before in zip(inside, [False, *inside], strict=False)]
+    return ["B-NP" if start else "I-NP" if own else "O" for own, start in zip(inside, starts, strict=True)]
+
+
+def write_corpus(folder: Path, *, noise: bool = False) -> Path:
+    """Tags as UPOS, noun phrases (or, for the control, tags that mean nothing) as XPOS."""
+    data = make_tagged_languages(600, seed=0).source
+    names, rng = data.features["tags"].feature.names, np.random.default_rng(0)
+    blocks = []
+    for row in data:
+        tags = [names[tag] for tag in row["tags"]]
+        chunks = spans_of(tags)
+        upos = [str(own) for own in rng.permutation(tags)] if noise else tags
+        columns = zip(row["tokens"], upos, chunks, strict=True)
+        lines = [
+            f"{number}\t{word}\t_\t{tag}\t{chunk}\t_\t_\t_\t_\t_"
+            for number, (word, tag, chunk) in enumerate(columns, 1)
+        ]
+        blocks.append("\n".join(lines) + "\n\n")
+    folder.mkdir()
+    for split, part in (("train", blocks[:300]), ("dev", blocks[300:340]), ("test", blocks[400:])):
+        (folder / f"x-{split}.conllu").write_text("".join(part), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpora") / "right")
+
+
+@pytest.fixture(autouse=True)
+def checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the fresh process that loads the saved model; a test of its own has it."""
+    monkeypatch.setattr(multitask_reload, "check_tasks_reload", lambda folder, items, expected: None)
+
+
+def run(corpus: Path, folder: Path, *flags: str) -> dict[str, Any]:
+    tasks = ["--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos"]
+    main([*SMALL, *tasks, *flags, "--output_dir", str(folder)])
+    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
+
+
+def mean_score(metrics: dict[str, Any], system: str, metric: str, split: str = "test") -> float:
+    (value,) = [
+        score["value"]
+        for score in metrics["scores"]
+        if (score["system"], score["split"], score["metric"], score["seed"]) == (system, split, metric, None)
+    ]
+    return float(value)
+
+
+# As many steps for the chunks alone as for all together: else what helps might be the longer training.
+FEW = [
+    "--train_sizes", "chunk=12", "--epochs", "8", "--min_steps", "320", "--batches", "alternating", "--sampling",
+    "uniform",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def few_chunks(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Few chunks and many tags; scored at the epoch at which the saved model is."""
+    folder = tmp_path_factory.mktemp("runs") / "few"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multitask_reload, "check_tasks_reload", lambda folder, items, expected: None)
+        flags = ("--sharing", "hard", "tied", "cross_stitch", "--selection", "joint")
+        return folder, run(corpus, folder, *FEW, *flags)
+
+
+def test_each_task_has_its_metric_and_a_verdict_on_each_way_of_sharing(
+    few_chunks: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, metrics = few_chunks
+    found = {(own["system"], own["baseline"], own["metric"], own["split"]) for own in metrics["verdicts"]}
+    ways = ("hard", "tied", "cross_stitch")
+    assert found == {(f"pos.{way}", "pos.single", "token_accuracy", "test") for way in ways} | {
+        (f"chunk.{way}", "chunk.single", "span_f1", "test") for way in ways
+    }
+    assert len(metrics["verdicts"]) == len(found)
+    for name in ("settings.yaml", "history.jsonl", "report.html", "model/README.md"):
+        assert (folder / name).stat().st_size > 0, name
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Tasks by ways of sharing" in report
+    assert "trained parameters" in report
+    assert "Each task is scored at the epoch" not in report, "here all are scored at the joint one"
+
+
+def test_many_tags_help_few_chunks_and_tags_that_mean_nothing_do_not(
+    few_chunks: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    _, metrics = few_chunks
+    alone = mean_score(metrics, "chunk.single", "span_f1")
+    assert alone < 0.75, "twelve sentences do not teach the chunks"
+    assert mean_score(metrics, "chunk.hard", "span_f1") > alone + 0.05
+    verdicts = {own["system"]: own["verdict"] for own in metrics["verdicts"]}
+    assert verdicts["chunk.hard"] == "helped"
+    noisy = run(write_corpus(tmp_path / "noise", noise=True), tmp_path / "run", *FEW, "--sharing", "hard")
+    assert {own["system"]: own["verdict"] for own in noisy["verdicts"]}["chunk.hard"] != "helped"
+
+
+def test_the_saved_folder_predicts_each_task_as_it_was_scored(few_chunks: tuple[Path, dict[str, Any]]) -> None:
+    folder, metrics = few_chunks
+    model = nlptransfer.load(folder)
+    way = model.metadata["sharing"]
+    card = (folder / "model" / "README.md").read_text(encoding="utf-8")
+    assert "sharing by" in card and "seed 0." in card
+    for task in ("pos", "chunk"):
+        parts = read_predictions(folder / "predictions" / f"{task}.{way}.jsonl")
+        (test,) = [part for part in parts if part.split == "test"]
+        assert model.predict(test.tokens, task) == test.predicted
+        score = task_score(model.tasks[task], test.gold, test.predicted)
+        metric = "span_f1" if task == "chunk" else "token_accuracy"
+        (told,) = [
+            own["value"]
+            for own in metrics["scores"]
+            if (own["system"], own["split"], own["metric"], own["seed"]) == (f"{task}.{way}", "test", metric, 0)
+        ]
+        assert score == pytest.approx(told, abs=1e-12)
+
+
+def test_every_way_of_sharing_runs_and_a_low_layer_is_held_against_the_same_layer(corpus: Path, tmp_path: Path) -> None:
+    ways = ("hard", "low_layer", "joint_many_task", "tied", "cross_stitch", "sluice", "shared_private")
+    sizes = ("--train_sizes", "pos=24", "chunk=16", "--epochs", "1", "--num_layers", "2")
+    flags = ("--weighting", "uncertainty", "--conflict_every", "1", "--vectors", "synthetic", "--embedding", "frozen")
+    metrics = run(corpus, tmp_path / "run", "--sharing", *ways, *sizes, *flags)
+    found = [(own["system"], own["baseline"]) for own in metrics["verdicts"]]
+    expected = [(f"{task}.{way}", f"{task}.single") for task in ("pos", "chunk") for way in ways]
+    expected += [(f"{task}.low_layer", f"{task}.hard") for task in ("pos", "chunk")]
+    assert sorted(found) == sorted(expected)
+    pictures = {path.name for path in (tmp_path / "run" / "plots").glob("conflict_*.png")}
+    assert pictures == {"conflict_hard.png", "conflict_low_layer.png"}
+
+
+def test_a_run_that_was_interrupted_goes_on_to_the_same_end(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = (
+        "--train_sizes",
+        "pos=24",
+        "chunk=16",
+        "--epochs",
+        "3",
+        "--sharing",
+        "hard",
+        "--weighting",
+        "dwa",
+        "--seeds",
+        "0",
+        "1",
+    )
+    whole = run(corpus, tmp_path / "whole", *flags)
+
+    def interrupted(line: str) -> None:
+        if line.startswith("hard, seed 1, epoch 2"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nlptransfer.recipes.processes.tell", interrupted)
+        with pytest.raises(SystemExit) as caught:
+            run(corpus, tmp_path / "stopped", *flags)
+    assert caught.value.code == 130
+    assert not (tmp_path / "stopped" / "metrics.json").exists()
+    main(["--output_dir", str(tmp_path / "stopped"), "--resume"])
+    resumed = json.loads((tmp_path / "stopped" / "metrics.json").read_text(encoding="utf-8"))
+    assert resumed["scores"] == whole["scores"]
+    assert resumed["verdicts"] == whole["verdicts"]
+    assert not (tmp_path / "stopped" / "cells").exists()
+
+
+def test_a_curve_trains_what_does_not_change_once(corpus: Path, tmp_path: Path) -> None:
+    curve = ("--curve_task", "chunk", "--curve_sizes", "8", "24", "--train_sizes", "pos=24")
+    metrics = run(corpus, tmp_path / "run", *curve, "--epochs", "1", "--sharing", "hard", "--batches", "alternating")
+    assert {own["system"] for own in metrics["scores"]} == {
+        "pos.single", "pos.hard@8", "pos.hard@24", "chunk.single@8", "chunk.single@24", "chunk.hard@8", "chunk.hard@24",
+    }  # fmt: skip
+    assert {(own["system"], own["baseline"]) for own in metrics["verdicts"]} == {
+        ("pos.hard@8", "pos.single"), ("pos.hard@24", "pos.single"),
+        ("chunk.hard@8", "chunk.single@8"), ("chunk.hard@24", "chunk.single@24"),
+    }  # fmt: skip
+    assert (tmp_path / "run" / "plots" / "size_curve.png").exists()
+
+
+def test_labels_of_texts_are_learnt_together_too(tmp_path: Path) -> None:
+    both = "synthetic-reviews:source + synthetic-reviews:target"
+    tasks = ("--tasks", f"sentiment={both}", f"domain={both}:domain")
+    sizes = ("--train_sizes", "sentiment=120", "domain=120", "--epochs", "1", "--max_length", "20", "--min_steps", "20")
+    main([*SMALL, *tasks, *sizes, "--sharing", "shared_private", "--output_dir", str(tmp_path / "run")])
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert {(own["system"], own["metric"]) for own in metrics["verdicts"]} == {
+        ("sentiment.shared_private", "accuracy"), ("domain.shared_private", "accuracy"),
+    }  # fmt: skip
+    assert set(nlptransfer.load(tmp_path / "run").predict(["A joy."], "sentiment")) <= {"neg", "pos"}
+
+
+def test_without_corpora_it_says_loudly_that_they_are_synthetic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nlptransfer.data import fetching
+    from nlptransfer.multitask import task_data
+
+    def nowhere(source: Any, **settings: Any) -> Any:
+        if source.corpus != "synthetic":
+            raise fetching.not_to_be_had(source.corpus, ["nowhere"], remedy="Look elsewhere.")
+        return load_task(source, **{**settings, "num_train": 40})
+
+    load_task = task_data.load_task
+    monkeypatch.setattr(task_data, "load_task", nowhere)
+    flags = ("--epochs", "1", "--sharing", "hard", "--output_dir", str(tmp_path / "run"))
+    main([*SMALL, "--vectors", "auto", *flags])
+    assert "THE CORPUS IS SYNTHETIC" in capsys.readouterr().out
+    assert "THE CORPUS IS SYNTHETIC" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    tags = nlptransfer.load(tmp_path / "run").predict([["the", "bank"]], "coarse")
+    assert set(tags[0]) <= {"content", "function"}
+
+
+def test_a_saved_model_that_predicts_otherwise_is_thrown_away(
+    few_chunks: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    model = nlptransfer.load(few_chunks[0])
+    model.save_pretrained(tmp_path / "model")
+    items = {"pos": [["the", "bank"]], "chunk": [["the", "bank"]]}
+    right = {task: model.predict(own, task) for task, own in items.items()}
+    multitask_reload.check_tasks_reload(tmp_path / "model", items, right)
+    with pytest.raises(RuntimeError, match="for item 0 of chunk"):
+        multitask_reload.check_tasks_reload(tmp_path / "model", items, {**right, "chunk": [["X", "X"]]})
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--tasks", "pos=nltk:conll2000"], "names one task"),
+        (["--sharing", "hart"], "one of 'hard'"),
+        (["--sharing", "low_layer"], "Add --num_layers 2"),
+        (["--sharing", "joint_many_task", "--head", "crf"], "joint_many_task has no CRF"),
+        (["--sharing", "sluice", "--hidden_dim", "5"], "an even --hidden_dim"),
+        (["--curve_task", "chunk"], "go together"),
+        (["--sampling", "temperature"], "go together"),
+        (["--weights", "pos=0.5", "--weighting", "dwa"], "Leave one out"),
+        (["--weighting", "dwa", "--sampling", "annealed"], "Choose another"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(flags: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_settings(Settings, flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--train_sizes", "chunks=5"], "--train_sizes names no task of this run"),
+        (["--train_sizes", "chunk=5000"], "a number from 1 to 300"),
+        (["--curve_task", "ner", "--curve_sizes", "5"], "--curve_task names no task"),
+    ],
+)
+def test_numbers_of_tasks_that_are_not_there_are_refused(
+    corpus: Path, tmp_path: Path, fails: Any, flags: list[str], said: str
+) -> None:
+    tasks = ["--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos"]
+    assert said in fails(main, *SMALL, *tasks, *flags, "--output_dir", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_of_vectors_are_joined_and_must_be_of_one_size(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("2 2\ncat 1 2\ndog 3 4\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("2 2\ndog 5 6\nbird 7 8\n", encoding="utf-8")
+    (tmp_path / "c.txt").write_text("1 3\nfish 1 2 3\n", encoding="utf-8")
+    a, b, c = (str(tmp_path / f"{name}.txt") for name in "abc")
+    settings = Settings(tasks=(f"pos={corpus}:upos", f"chunk={corpus}:xpos"), vectors=(a, b))
+    arms, _ = load_arms(settings)
+    vectors, _ = find_vectors(settings, arms[0])
+    assert vectors is not None
+    assert vectors.words == ["cat", "dog", "bird"]
+    np.testing.assert_array_equal(vectors.matrix, [[1, 2], [3, 4], [7, 8]])
+    with pytest.raises(InputError, match="differ in the size"):
+        find_vectors(replace(settings, vectors=(a, c)), arms[0])
+
+
+def test_numbers_of_tasks_are_read() -> None:
+    assert read_numbers(["pos=0.5", "chunk=2"], flag="weights") == {"pos": 0.5, "chunk": 2.0}
+    for wrong in (["pos"], ["pos=x"], ["=3"], ["pos=-1"], ["pos=1", "pos=2"]):
+        with pytest.raises(InputError, match="such as chunk=500"):
+            read_numbers(wrong, flag="weights")
+
+
+def test_the_settings_files_are_all_readable() -> None:
+    files = sorted((ROOT / "recipes" / "multitask_tagging").glob("*.yaml"))
+    assert len(files) == 5
+    for file in files:
+        settings = read_settings(Settings, ["--config", str(file)])
+        assert len(settings.tasks) == 2
+        assert set(yaml.safe_load(file.read_text(encoding="utf-8"))) <= set(Settings.__dataclass_fields__)
