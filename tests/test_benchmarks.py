@@ -99,3 +99,11 @@ def test_encoder_benchmark_rates_features_against_sentence_transformers() -> Non
         assert re.search(rf"^\| {side} \| [\d,.]+ \(.*\) \| \d+\.\d\d ", result.stdout, re.MULTILINE)
     assert "nlptransfer, fp32 1.000000" in result.stdout, "the same features"
     assert re.search(r"^\| second, over kept features \| .* 200: (?:reached|missed) \|$", result.stdout, re.MULTILINE)
+
+
+def test_alignment_benchmark_compares_with_the_published_procedure_in_numpy() -> None:
+    result = run_benchmark("vector_alignment.py", "--small", "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    for side in ("nlptransfer, bfloat16", "nlptransfer, float32", "plain numpy"):
+        assert re.search(rf"^\| {side} \| \d+\.\d\d \| .* \| 0\.\d{{4}} \| 0\.\d{{4}} \|$", result.stdout, re.MULTILINE)
+    assert "Target, peak memory under 4 GB: reached" in result.stdout
