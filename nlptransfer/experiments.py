@@ -14,6 +14,8 @@ from nlptransfer.evaluation.document_predictions import DocumentPredictions
 from nlptransfer.evaluation.predictions import Predictions, read_predictions, write_predictions
 from nlptransfer.files import write_json
 
+_DONE = "cell.json"
+
 Kind = TypeVar("Kind", Predictions, DocumentPredictions)
 
 
@@ -64,6 +66,12 @@ def cell_folder(run_folder: str | Path, system: str, seed: int, *, pair: str | N
     return cells / f"{system}-{seed}"
 
 
+def read_facts(folder: str | Path) -> dict[str, Any]:
+    """What a cell that has run told of itself."""
+    facts: dict[str, Any] = json.loads((Path(folder) / _DONE).read_text(encoding="utf-8")).get("facts", {})
+    return facts
+
+
 def run_cell(folder: str | Path, run: Callable[[Path], Cell[Kind]], *, write: bool = True) -> Cell[Kind]:
     """Run a cell, or read what an earlier try has left of it.
 
@@ -79,7 +87,7 @@ def run_cell(folder: str | Path, run: Callable[[Path], Cell[Kind]], *, write: bo
         >>> cell = run_cell(cell_folder(run_folder, "frozen", 0), lambda folder: train_frozen(folder, seed=0))
     """
     folder = Path(folder)
-    done = folder / "cell.json"
+    done = folder / _DONE
     if done.exists():
         kept = json.loads(done.read_text(encoding="utf-8"))
         predictions = cast(list[Kind], read_predictions(folder / kept["predictions"]))

@@ -37,6 +37,8 @@ MODEL_TYPES = {
     "multitask_model": ("nlptransfer.multitask.saved", "MultitaskModel"),
     "recurrent_classifier": ("nlptransfer.models.network_text_classifier", "NetworkTextClassifier"),
     "recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger"),
+    "tagger_ensemble": ("nlptransfer.models.model_ensemble", "TaggerEnsemble"),
+    "text_classifier_ensemble": ("nlptransfer.models.model_ensemble", "TextClassifierEnsemble"),
     "transformer_classifier": ("nlptransfer.models.transformer_text_classifier", "TransformerTextClassifier"),
     "transformer_tagger": ("nlptransfer.models.transformer_word_tagger", "TransformerWordTagger"),
     "tree_text_classifier": ("nlptransfer.models.tree_ensemble", "TreeTextClassifier"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from nlptransfer.models.crf import LinearChainCRF
 from nlptransfer.models.recurrent import CellType, RecurrentEncoder
 from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
 from nlptransfer.models.word_features import append_spelling, embed_words, encode_for_vectors, unknown_probability
+from nlptransfer.models.word_outputs import words_in_order
 from nlptransfer.types import NO_LABEL, Batch, ModelOutput
 
 CharacterEncoder = Literal["none", "cnn", "lstm"]
@@ -205,23 +206,31 @@ class RecurrentTagger(nn.Module):
         starts = encoded.starts.tolist()
         return [names[start:end] for start, end in pairwise(starts)]
 
-    @torch.inference_mode()
     def predict_ids(self, encoded: EncodedSentences, *, batch_size: int = 64) -> np.ndarray:
         """Tag ids of encoded sentences, (tokens,), in the order of their tokens."""
+        return self._read(encoded, batch_size, lambda batch: self.decode(self(batch), batch)).astype(np.int64)
+
+    def predict_proba(self, sentences: Sequence[Sequence[str]], *, batch_size: int = 64) -> np.ndarray:
+        """The probability of each tag for each word.
+
+        Args:
+            sentences: lists of words, W in all; empty ones are allowed.
+            batch_size: sentences read at once.
+
+        Returns:
+            (W, C) float32, words of all sentences below one another, tags in the order of `tags`.
+
+        Raises:
+            ValueError: a CRF decides whole sequences, and gives words no probabilities here.
+        """
+        if self.crf is not None:
+            raise ValueError("a CRF decides whole sequences; probabilities of words need a softmax head")
+        found = self._read(self.encode(sentences), batch_size, lambda batch: self(batch).logits.softmax(dim=-1))
+        return found.reshape(-1, len(self.tags)).astype(np.float32)
+
+    def _read(self, encoded: EncodedSentences, batch_size: int, read: Callable[[Batch], torch.Tensor]) -> np.ndarray:
         batches = Batches(encoded, batch_size=batch_size, max_length=self.shape.max_length, context=self.shape.context)
-        device = self.head.weight.device
-        was_training = self.training
-        self.eval()
-        tags = np.full(len(encoded.word_rows), -1, dtype=np.int64)
-        for windows, batch in batches.groups():
-            on_device = batch.to(device)
-            decoded = self.decode(self(on_device), on_device).cpu().numpy()
-            for row, window in zip(decoded, windows, strict=True):
-                tags[window.first : window.last] = row[window.first - window.start : window.last - window.start]
-        self.train(was_training)
-        # Word accounting: every word given has been tagged, long sentences and all.
-        assert (tags >= 0).all(), "some words were not tagged"
-        return tags
+        return words_in_order(self, batches, len(encoded.word_rows), read)
 
     def save_pretrained(self, folder: str | Path, *, card: str = "") -> None:
         """Write the tagger as safetensors and JSON, whole or not at all.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,8 @@ from nlptransfer.models.transformer_text_classifier import (
     load_head,
     read_layers,
 )
+from nlptransfer.models.word_outputs import words_in_order
+from nlptransfer.types import Batch
 
 
 class TransformerWordTagger:
@@ -90,27 +92,41 @@ class TransformerWordTagger:
         names = np.array(self.tags, dtype=object)[self.predict_ids(encoded, batch_size=batch_size)].tolist()
         return [names[start:end] for start, end in pairwise(encoded.starts.tolist())]
 
-    @torch.inference_mode()
     def predict_ids(
         self, encoded: SubwordSentences, *, batch_size: int = 64, autocast: Autocast = nullcontext
     ) -> np.ndarray:
         """Tag ids of encoded sentences, (words,), in the order of their words."""
-        batches = WordBatches(encoded, batch_size=batch_size, max_length=self.max_length, context=self.context)
-        network = self.network
-        device = network.head.weight.device
-        was_training = network.training
-        network.eval()
-        tags = np.full(encoded.num_words, -1, dtype=np.int64)
-        for windows, batch in batches.groups():
-            on_device = batch.to(device)
+
+        def decode(batch: Batch) -> torch.Tensor:
             with autocast():
-                decoded = network.decode(network(on_device), on_device).cpu().numpy()
-            for row, window in zip(decoded, windows, strict=True):
-                tags[window.first : window.last] = row[window.first - window.start : window.last - window.start]
-        network.train(was_training)
-        # Word accounting: every word given has been tagged, long sentences and all.
-        assert (tags >= 0).all(), "some words were not tagged"
-        return tags
+                return self.network.decode(self.network(batch), batch)
+
+        return self._read(encoded, batch_size, decode).astype(np.int64)
+
+    def predict_proba(
+        self, sentences: Sequence[Sequence[str]], *, batch_size: int = 64, autocast: Autocast = nullcontext
+    ) -> np.ndarray:
+        """The probability of each tag for each word.
+
+        Args:
+            sentences: lists of words, W in all; empty ones are allowed.
+            batch_size: sentences read at once.
+            autocast: the precision of the pass.
+
+        Returns:
+            (W, C) float32, words of all sentences below one another, tags in the order of `tags`.
+        """
+
+        def probabilities(batch: Batch) -> torch.Tensor:
+            with autocast():
+                return self.network(batch).logits.float().softmax(dim=-1)
+
+        found = self._read(self.encode(sentences), batch_size, probabilities)
+        return found.reshape(-1, len(self.tags)).astype(np.float32)
+
+    def _read(self, encoded: SubwordSentences, batch_size: int, read: Callable[[Batch], torch.Tensor]) -> np.ndarray:
+        batches = WordBatches(encoded, batch_size=batch_size, max_length=self.max_length, context=self.context)
+        return words_in_order(self.network, batches, encoded.num_words, read)
 
     def save_pretrained(self, folder: str | Path, *, card: str = "") -> None:
         """Write a folder that `nlptransfer.load` reads, and transformers: safetensors and JSON, whole or not at all.

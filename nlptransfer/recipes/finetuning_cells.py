@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlptransfer.experiments import cell_folder, run_cell
 from nlptransfer.recipes.finetuning_data import Job, Test, load_jobs
+from nlptransfer.recipes.finetuning_ensemble import ask_members
 from nlptransfer.recipes.finetuning_systems import System, list_systems, seeds_of, train_cell
 from nlptransfer.recipes.processes import tell
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     """By place (a source, or a pair where the target's text is read), system and seed."""
 
 
-def places(job: Job, strategy: Strategy) -> dict[str, tuple[Test, ...]]:
-    """Where a strategy is trained: once per source, or once per pair where it reads the target's text."""
-    if strategy.uses_target and not job.is_tagging:
+def places(job: Job, system: System | Strategy) -> dict[str, tuple[Test, ...]]:
+    """Where a system is trained: once per source, or once per pair where it reads the target's text."""
+    if system.uses_target and not job.is_tagging:
         return {str(test.name): (test,) for test in job.tests}
     return {job.name: job.tests}
 
@@ -38,11 +39,10 @@ def train_job(settings: Settings, name: str) -> None:
     job = next(own for own in load_jobs(settings) if own.name == name)
     for system in list_systems(settings):
         for seed in seeds_of(system, settings):
-            for place, tests in places(job, system.strategy).items():
+            for place, tests in places(job, system).items():
                 folder = cell_folder(settings.output_dir, system.name, seed, pair=place)
                 done = (folder / "cell.json").exists()
-                base = _base_folder(settings, job, system, seed, place)
-                train = partial(_train, settings, job, system, seed, tests, base)
+                train = partial(_train, settings, job, system, seed, place, tests)
                 cell = run_cell(folder, train)
                 if not done:
                     tell(
@@ -52,21 +52,60 @@ def train_job(settings: Settings, name: str) -> None:
 
 
 def _train(
-    settings: Settings, job: Job, system: System, seed: int, tests: Sequence[Test], base: Path | None, folder: Path
+    settings: Settings, job: Job, system: System, seed: int, place: str, tests: Sequence[Test], folder: Path
 ) -> Cell[Any]:
+    if system.members:
+        return ask_members(settings, job, system, seed, tests, member_folders(settings, job, system, seed, place))
+    base = _kept_folder(settings, job, system.strategy.without_after, system.size, seed, place)
+    base = base / "model" if system.strategy.after and base is not None else None
     return train_cell(settings, job, system, seed, tests, base, folder, tell)
 
 
-def _base_folder(settings: Settings, job: Job, system: System, seed: int, place: str) -> Path | None:
-    """The model that a strategy goes on from, where an earlier cell has kept it."""
-    if not system.strategy.after:
-        return None
-    before = system.strategy.without_after
+def member_folders(settings: Settings, job: Job, system: System, seed: int, place: str) -> list[Path]:
+    """The cells of an ensemble's members.
+
+    Args:
+        settings: the recipe's.
+        job: what they were trained on.
+        system: the ensemble.
+        seed: of the members; of one that no seed changes, the first.
+        place: of the ensemble.
+    """
+    folders = [_kept_folder(settings, job, own, system.size, seed, place) for own in system.members]
+    return [folder for folder in folders if folder is not None]
+
+
+def load_trained(settings: Settings, job: Job, name: str, seed: int, place: str) -> Any:
+    """The model of a system, as it was kept; of an ensemble one with all its members.
+
+    Args:
+        settings: the recipe's.
+        job: what it was trained on.
+        name: the system's.
+        seed: it was trained under.
+        place: the source, or the pair where the target's text was read.
+    """
+    import nlptransfer
+    from nlptransfer.models.model_ensemble import TaggerEnsemble, TextClassifierEnsemble
+
+    system = next(own for own in list_systems(settings) if own.name == name)
+    if not system.members:
+        where = place if place in places(job, system) else job.name
+        return nlptransfer.load(cell_folder(settings.output_dir, name, seed, pair=where) / "model")
+    members = [nlptransfer.load(folder / "model") for folder in member_folders(settings, job, system, seed, place)]
+    return TaggerEnsemble(members) if job.is_tagging else TextClassifierEnsemble(members)
+
+
+def _kept_folder(
+    settings: Settings, job: Job, strategy: Strategy, size: int | None, seed: int, place: str
+) -> Path | None:
+    """The cell of a strategy that was trained on as many items for the same source or pair."""
     for other in list_systems(settings):
-        if other.strategy == before and other.size == system.size:
-            start = place if before.uses_target else job.name
-            kept = cell_folder(settings.output_dir, other.name, seed, pair=start) / "model"
-            return kept if kept.exists() else None
+        if not other.members and other.strategy == strategy and other.size == size:
+            start = place if place in places(job, strategy) else job.name
+            own = seed if seed in seeds_of(other, settings) else settings.seeds[0]
+            kept = cell_folder(settings.output_dir, other.name, own, pair=start)
+            return kept if (kept / "model").exists() else None
     return None
 
 
@@ -80,7 +119,7 @@ def read_cells(settings: Settings, jobs: Sequence[Job], systems: Sequence[System
     for job in jobs:
         for system in systems:
             for seed in seeds_of(system, settings):
-                for place in places(job, system.strategy):
+                for place in places(job, system):
                     folder = cell_folder(settings.output_dir, system.name, seed, pair=place)
                     cells[place, system.name, seed] = run_cell(folder, missing)
     return cells

@@ -218,20 +218,12 @@ def keep_model(
     warnings: Sequence[str],
 ) -> None:
     """The chosen system's model of the first source, checked in a fresh process."""
-    import nlptransfer
     from nlptransfer.evaluation.model_card import model_card
-    from nlptransfer.experiments import cell_folder
     from nlptransfer.models.saving import check_reload
+    from nlptransfer.recipes.finetuning_cells import load_trained
 
     job, seed = jobs[0], settings.seeds[0]
     name, system = next(iter(chosen.items()))
-    kept = next(
-        place
-        for place in (
-            cell_folder(settings.output_dir, system, seed, pair=where) / "model" for where in (name, job.name)
-        )
-        if place.exists()
-    )
     pair = name if any(test.name == name for test in job.tests) else None
     what = "Tags words" if job.is_tagging else f"Tells {', '.join(job.label_names)} apart"
     card = model_card(
@@ -245,7 +237,7 @@ def keep_model(
         notes=warnings,
         pair=pair,
     )
-    model = nlptransfer.load(kept)
+    model = load_trained(settings, job, system, seed, name)
     model.save_pretrained(folder.model, card=card)
     items = job.dev[:100]
     check_reload(folder.model, items, model.predict(items))
@@ -307,6 +299,6 @@ def print_plan(
         print(f"{job.corpus}: {len(job.train):,} to train on, {len(job.dev):,} to develop on; to test on: {tests}")
     print(f"Encoder: {settings.encoder}")
     print(f"Systems: {', '.join(system.name for system in systems)}")
-    cells = sum(len(places(job, own.strategy)) * len(seeds_of(own, settings)) for job in jobs for own in systems)
+    cells = sum(len(places(job, own)) * len(seeds_of(own, settings)) for job in jobs for own in systems)
     print(f"Recommended: {advice.strategy}. {' '.join(advice.reasons)}")
     print(f"{cells} trainings. Nothing was trained.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from nlptransfer.recipes.transformer_finetuning import Settings
 
 CHECKPOINT = "checkpoint.pt"
+ENSEMBLE = "ensemble"
 _PSEUDO_LABEL_RATE = 0.5
 
 
@@ -43,13 +43,30 @@ class System:
 
     Attributes:
         name: in scores, files and plots.
-        strategy: how the encoder is used.
+        strategy: how the encoder is used; of an ensemble the first member's.
         size: training items; None for all.
+        members: the strategies of an ensemble, none otherwise.
     """
 
     name: str
     strategy: Strategy
     size: int | None = None
+    members: tuple[Strategy, ...] = ()
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """All that it rests on."""
+        return self.members or (self.strategy,)
+
+    @property
+    def uses_target(self) -> bool:
+        """Whether it reads the target's unlabelled text."""
+        return any(own.uses_target for own in self.strategies)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether another seed gives another result: another seed draws other training items, too."""
+        return self.size is not None or any(own.is_random for own in self.strategies)
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ class Tuned:
 def list_systems(settings: Settings) -> list[System]:
     """Every system of a run: the baselines first, then the strategies as asked for; for each number of training items.
 
-    A strategy that goes on from the network of another one comes after it.
+    A strategy that goes on from the network of another one comes after it, and an ensemble at the end.
     """
     wanted = {own.name: own for own in map(parse_strategy, [*settings.baselines, *settings.strategies])}
     ordered: dict[str, Strategy] = {}
@@ -81,17 +98,19 @@ def list_systems(settings: Settings) -> list[System]:
         ordered |= {base: wanted[base]} if base in wanted else {}
         ordered[own.name] = own
     sizes: tuple[int | None, ...] = settings.train_sizes or (None,)
-    return [
-        System(own.name.replace(":", "=") + ("" if size is None else f"@{size}"), own, size)
-        for own in ordered.values()
-        for size in sizes
+    marks = {size: "" if size is None else f"@{size}" for size in sizes}
+    systems = [
+        System(own.name.replace(":", "=") + mark, own, size) for own in ordered.values() for size, mark in marks.items()
     ]
+    if settings.ensemble:
+        members = tuple(map(parse_strategy, settings.ensemble))
+        systems += [System(ENSEMBLE + mark, members[0], size, members) for size, mark in marks.items()]
+    return systems
 
 
 def seeds_of(system: System, settings: Settings) -> tuple[int, ...]:
     """The seeds a system is trained under: all, or the first where every seed would give the same."""
-    # Another seed draws other training items, too.
-    return settings.seeds if system.strategy.is_random or system.size is not None else settings.seeds[:1]
+    return settings.seeds if system.is_random else settings.seeds[:1]
 
 
 def train_cell(
@@ -116,8 +135,6 @@ def train_cell(
         folder: the cell's, where the model is kept.
         tell: called with lines for the screen.
     """
-    from nlptransfer.evaluation.document_predictions import DocumentPredictions
-    from nlptransfer.evaluation.predictions import Predictions
     from nlptransfer.experiments import Cell
     from nlptransfer.training.devices import make_accelerator
     from nlptransfer.training.memory import PeakMemory
@@ -137,23 +154,35 @@ def train_cell(
     tuned.model.save_pretrained(folder / "model")
     dev = tuned.predict(own.dev)
     facts["dev_accuracy"] = share_right(dev, own.dev_labels)
-    predictions: list[Any] = []
-    for test in tests:
-        predicted = tuned.predict(test.items)
-        if job.is_tagging:
-            assert test.gold is not None
-            named = [[job.label_names[tag] for tag in tags] for tags in predicted]
-            predictions.append(Predictions(system.name, test.split, seed, test.items, test.gold, named))
-        else:
-            ids = [str(number) for number in range(len(test.items))]
-            labels = [job.label_names[label] for label in predicted]
-            predictions.append(DocumentPredictions(system.name, test.split, seed, ids, test.gold, labels, test.name))
+    predictions = [label_tests(job, system, seed, test, tuned.predict(test.items)) for test in tests]
     # Where it was trained: on a source, or on a pair where the target's text is read.
     trained_on = tests[0].name if system.strategy.uses_target else job.name
     of_pair = {} if tests[0].name is None else {"pair": trained_on}
     history = [{**of_pair, "system": system.name, "seed": seed, **row} for row in tuned.history]
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return Cell(predictions, history, time.perf_counter() - started, facts)
+
+
+def label_tests(job: Job, system: System, seed: int, test: Test, predicted: Sequence[Any]) -> Any:
+    """What a system says of a test, by the labels' names.
+
+    Args:
+        job: whose labels they are.
+        system: that labels.
+        seed: it was trained under.
+        test: what it labels.
+        predicted: label ids, one per text or a list per sentence.
+    """
+    from nlptransfer.evaluation.document_predictions import DocumentPredictions
+    from nlptransfer.evaluation.predictions import Predictions
+
+    if job.is_tagging:
+        assert test.gold is not None
+        named = [[job.label_names[tag] for tag in tags] for tags in predicted]
+        return Predictions(system.name, test.split, seed, test.items, test.gold, named)
+    ids = [str(number) for number in range(len(test.items))]
+    labels = [job.label_names[label] for label in predicted]
+    return DocumentPredictions(system.name, test.split, seed, ids, test.gold, labels, test.name)
 
 
 def tune(
@@ -411,6 +440,7 @@ def _self_train(
 
     import nlptransfer
     from nlptransfer.adaptation.self_training import calibration_temperature, choose_pseudo_labels
+    from nlptransfer.experiments import read_facts
     from nlptransfer.finetuning.layer_groups import layer_groups
     from nlptransfer.finetuning.plans import fine_tune, format_plan, make_plan
     from nlptransfer.training import schedules
@@ -421,7 +451,7 @@ def _self_train(
     history: list[dict[str, Any]] = []
     if base is not None:
         model = nlptransfer.load(base)
-        kept = json.loads((base.parent / "cell.json").read_text(encoding="utf-8"))["facts"]
+        kept = read_facts(base.parent)
         facts: dict[str, Any] = {
             "goes on from": strategy.without_after.name,
             "seconds_before": kept["training_seconds"] + kept.get("seconds_before", 0.0),

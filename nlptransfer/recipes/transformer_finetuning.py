@@ -41,6 +41,9 @@ class Settings(RunSettings):
     baselines: tuple[Literal["feature_extraction", "no_pretraining"], ...] = ("feature_extraction", "no_pretraining")
     """What the strategies are held against: a head on frozen features, the same network without pretraining."""
 
+    ensemble: tuple[str, ...] = ()
+    """Two or more of them that are also asked together: the mean of their probabilities is one more system."""
+
     task: Literal["classification", "tagging"] = "classification"
     """A label per text, or a tag per word."""
     train_data: str | None = None
@@ -140,10 +143,17 @@ class Settings(RunSettings):
         )
         check_values(self, ("split_seed",), lambda value: 0 <= value < 2**32, expected="from 0 to 4294967295")
         check_values(self, ("train_sizes",), lambda ns: all(n >= 1 for n in ns), expected="whole numbers from 1 on")
-        once = ("strategies", "baselines", "train_sizes", "target_data")
+        once = ("strategies", "baselines", "ensemble", "train_sizes", "target_data")
         check_values(self, once, lambda names: len(set(names)) == len(names), expected="each at most once")
         if not self.strategies and not self.baselines:
             raise InputError("there is nothing to train", remedy="Name --strategies, such as full.")
+        trained = [*self.strategies, *self.baselines]
+        if len(self.ensemble) == 1 or not set(self.ensemble) <= set(trained):
+            raise InputError(
+                "--ensemble asks strategies of this run together",
+                expected=f"two or more of {', '.join(trained)}",
+                found=", ".join(self.ensemble),
+            )
         from nlptransfer.recipes.finetuning_models import choose_layers
 
         choose_layers(self.layers)

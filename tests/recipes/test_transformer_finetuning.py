@@ -192,7 +192,7 @@ def test_a_tagger_is_trained_and_scored_on_every_word_of_both_domains(files: Pat
         [
             *SMALL, "--task", "tagging", "--encoder", str(files / "encoder"), "--train_data",
             str(files / "tagged.jsonl"), "--target_data", str(files / "tagged_target.jsonl"), "--max_length", "16",
-            "--strategies", "full", "lp_ft", "--layers", "mix", "--output_dir", str(run),
+            "--strategies", "full", "lp_ft", "--ensemble", "full", "lp_ft", "--layers", "mix", "--output_dir", str(run),
         ]
     )  # fmt: skip
     found = json.loads((run / "metrics.json").read_text())
@@ -201,7 +201,7 @@ def test_a_tagger_is_trained_and_scored_on_every_word_of_both_domains(files: Pat
     }
     lines = (files / "tagged_target.jsonl").read_text().splitlines()
     assert ("target_test", sum(len(json.loads(line)["tokens"]) for line in lines)) in words
-    assert {own["system"] for own in found["verdicts"]} >= {"full", "lp_ft"}
+    assert {own["system"] for own in found["verdicts"]} >= {"full", "lp_ft", "ensemble"}
     tagger = nlptransfer.load(run)
     assert [len(tags) for tags in tagger.predict([["one", "two"], [], ["three"] * 60])] == [2, 0, 60]
 
@@ -359,6 +359,36 @@ def test_a_finished_run_is_not_trained_again_and_a_killed_one_goes_on(
     assert again == ["lora"] and "This run is complete" in capsys.readouterr().out
 
 
+def test_an_ensemble_says_the_mean_of_its_members_and_is_saved_with_them(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nlptransfer.evaluation.predictions import read_predictions
+    from nlptransfer.recipes import finetuning_cells, transformer_finetuning
+
+    run, members = tmp_path / "run", ["full", "random_forest", "feature_extraction"]
+    monkeypatch.setattr(transformer_finetuning, "choose", lambda *given: {"source>target": "ensemble"})
+    kept: list[Path] = []
+    real = finetuning_cells.ask_members
+    monkeypatch.setattr(finetuning_cells, "ask_members", lambda *given: [kept.extend(given[5]), real(*given)][1])
+    main(
+        [
+            *SMALL, "--encoder", str(files / "encoder"), "--train_data", str(files / "source.jsonl"), "--target_data",
+            str(files / "target.jsonl"), "--strategies", "full", "random_forest", "--ensemble", *members,
+            "--output_dir", str(run),
+        ]
+    )  # fmt: skip
+    assert [folder.name for folder in kept] == ["full-0", "random_forest-0", "feature_extraction-0"]
+    model = nlptransfer.load(run)
+    texts = [json.loads(line)["text"] for line in (files / "target.jsonl").read_text().splitlines()]
+    (said,) = [part for part in read_predictions(run / "predictions" / "ensemble.jsonl") if part.split == "target_test"]
+    assert said.predicted == model.predict(texts)
+    mean = sum(member.predict_proba(texts).astype(float) for member in model.members) / 3
+    assert said.predicted == [model.labels[index] for index in mean.argmax(axis=1)]
+    rows = {row["system"]: row for row in json.loads((run / "metrics.json").read_text())["verdicts"]}
+    assert "ensemble" in rows and "no_pretraining" in rows
+    assert "feature_extraction" in (run / "report.html").read_text()
+
+
 def test_a_dry_run_tells_what_it_would_do_and_recommends(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -400,6 +430,8 @@ def test_a_bare_run_has_an_encoder_and_texts_and_says_what_they_are(
         (["--train_data", "ud:UD_English-EWT"], "Add --task tagging"),
         (["--strategies", "freeze:9"], "freezes everything"),
         (["--learning_rate", "0"], "above 0"),
+        (["--ensemble", "full"], "two or more of full, feature_extraction, no_pretraining"),
+        (["--ensemble", "full", "lora"], "found full, lora"),
     ],
 )
 def test_a_mistake_ends_in_one_message(

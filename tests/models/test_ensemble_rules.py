@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from nlptransfer.crosslingual.bridge_ensemble import average_probabilities, majority_vote, most_probable
+from nlptransfer.models.ensemble_rules import average_probabilities, majority_vote, most_probable
 
 
 def random_probabilities(seed: int, *, items: int = 7, classes: int = 3) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Several bridges asked at once: the mean of their probabilities, or the majority of their labels."""
+"""Several models asked at once: the mean of their probabilities, or the majority of their labels."""
 
 from __future__ import annotations
 
