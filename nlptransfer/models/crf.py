@@ -52,10 +52,21 @@ class LinearChainCRF(nn.Module):
         """
         logits = logits.float()  # log-sum-exp over a sentence needs more than bf16 holds
         labelled = (labels != NO_LABEL) & mask
+        if torch.equal(labelled, mask):  # one sequence agrees: its score takes no sum over others
+            return (self._log_partition(logits, mask) - self._score(logits, labels, mask)).sum()
         tags = torch.arange(logits.shape[-1], device=logits.device)
         disagrees = labelled[..., None] & (labels[..., None] != tags)  # (batch, time, C)
         agreeing = logits.masked_fill(disagrees, -torch.inf)
         return (self._log_partition(logits, mask) - self._log_partition(agreeing, mask)).sum()
+
+    def _score(self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """s(x, y) of sentences with a label on each token, (batch,)."""
+        tags = labels.masked_fill(~mask, 0)
+        last = tags.gather(1, mask.sum(dim=1, keepdim=True) - 1).squeeze(1)
+        own = logits.gather(2, tags[..., None]).squeeze(2).masked_fill(~mask, 0).sum(dim=1)
+        between = self.transitions[tags[:, :-1], tags[:, 1:]].masked_fill(~mask[:, 1:], 0).sum(dim=1)
+        scores: torch.Tensor = self.begin[tags[:, 0]] + own + between + self.end[last]
+        return scores
 
     def _log_partition(self, logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Log-sum-exp of the scores of all sequences, (batch,), by the forward algorithm."""
