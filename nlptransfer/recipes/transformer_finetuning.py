@@ -22,8 +22,11 @@ from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_
 
 if TYPE_CHECKING:
     from nlptransfer.evaluation.verdict import Score, Verdict
+    from nlptransfer.recipes.finetuning_cells import Cells
+    from nlptransfer.recipes.finetuning_data import Job
 
 CHOICE = "choice_by_source_dev"
+CHOICE_BY_MEAN = "choice_by_mean_source_dev"
 CHOICE_ON_OTHER_PAIRS = "choice_on_other_pairs"
 ORACLE = "oracle_choice"
 QUESTION = "A pretrained encoder and some labels: which way of using it, at what cost, and did it help?"
@@ -252,7 +255,11 @@ def run(settings: Settings) -> None:
     if len(gold) > 1:
         names = [system.name for system in systems]
         plain = score_predictions(predictions, num_resamples=1, seed=0)
-        choices = {CHOICE: chosen, CHOICE_ON_OTHER_PAIRS: best_on_other_pairs(plain, sealed, names)}
+        choices = {
+            CHOICE: chosen,
+            CHOICE_BY_MEAN: choose_one_for_all(settings, cells, jobs),
+            CHOICE_ON_OTHER_PAIRS: best_on_other_pairs(plain, sealed, names),
+        }
         choices[ORACLE] = oracle_choice(plain, names)
         trained = list(predictions)
         for label, choice in choices.items():
@@ -305,21 +312,45 @@ def run(settings: Settings) -> None:
     )
 
 
-def choose(settings: Settings, cells: Any, jobs: Sequence[Any]) -> dict[str, str]:
+def choose(settings: Settings, cells: Cells, jobs: Sequence[Job]) -> dict[str, str]:
     """For each pair, or for the one source, the system with the best accuracy on the source's development data.
 
     Where there are several sizes, among those trained on the most.
     """
+    return {name: _best(scores) for name, scores in _dev_scores(settings, cells, jobs).items()}
+
+
+def choose_one_for_all(settings: Settings, cells: Cells, jobs: Sequence[Job]) -> dict[str, str]:
+    """For every pair the one system whose accuracy on development data is best in the mean over the sources.
+
+    The development data of one source are few; together they say more about which way is best.
+    """
+    found = _dev_scores(settings, cells, jobs)
+    everywhere = set.intersection(*(set(scores) for scores in found.values()))
+    means = {
+        system: sum(scores[system] for scores in found.values()) / len(found)
+        for system in next(iter(found.values()))
+        if system in everywhere
+    }
+    return dict.fromkeys(found, _best(means))
+
+
+def _dev_scores(settings: Settings, cells: Cells, jobs: Sequence[Job]) -> dict[str, dict[str, float]]:
+    """By pair, or by the one source: each system's accuracy on the source's development data, mean over seeds."""
     largest = max(settings.train_sizes, default=None)
-    chosen: dict[str, str] = {}
+    found: dict[str, dict[str, float]] = {}
     for job in jobs:
         for name in [test.name for test in job.tests if test.name is not None] or [job.name]:
             scores: dict[str, list[float]] = {}
             for (place, system, _), cell in cells.items():
                 if place in (job.name, name) and system.endswith("" if largest is None else f"@{largest}"):
                     scores.setdefault(system, []).append(float(cell.facts["dev_accuracy"]))
-            chosen[name] = max(scores, key=lambda system: sum(scores[system]) / len(scores[system]))
-    return chosen
+            found[name] = {system: sum(own) / len(own) for system, own in scores.items()}
+    return found
+
+
+def _best(scores: dict[str, float]) -> str:
+    return max(scores, key=lambda system: scores[system])
 
 
 def main(argv: Sequence[str] | None = None) -> None:

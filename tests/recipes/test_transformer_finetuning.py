@@ -163,7 +163,8 @@ def test_strategies_that_read_no_target_are_trained_once_for_all_targets_and_a_c
     assert trained.count(("full+self_training", 1, True)) == 6
     run = json.loads((tmp_path / "run" / "metrics.json").read_text())
     systems = {own["system"] for own in run["scores"] if own.get("pair") == "all"}
-    assert {"choice_by_source_dev", "choice_on_other_pairs", "oracle_choice", "full"} <= systems
+    choices = {"choice_by_source_dev", "choice_by_mean_source_dev", "choice_on_other_pairs", "oracle_choice"}
+    assert choices | {"full"} <= systems
     overall = {own["system"] for own in run["verdicts"] if own.get("pair") == "all"}
     assert {"choice_by_source_dev", "choice_on_other_pairs", "full", "full+self_training"} <= overall
 
@@ -460,6 +461,22 @@ def test_a_chain_comes_after_the_strategy_that_it_goes_on_from() -> None:
     settings = Settings(strategies=("full+self_training", "lora", "full"), target_data=("x",))
     names = [system.name for system in list_systems(settings)]
     assert names == ["feature_extraction", "no_pretraining", "full", "full+self_training", "lora"]
+
+
+def test_one_system_for_all_is_the_best_in_the_mean_over_the_sources() -> None:
+    from nlptransfer.experiments import Cell
+    from nlptransfer.recipes.finetuning_data import Job, Test
+    from nlptransfer.recipes.transformer_finetuning import choose, choose_one_for_all
+
+    settings = Settings(strategies=("full", "lora"))
+    jobs = [
+        Job(name, False, ("neg", "pos"), [], [], [], [], (Test("target_test", [], None, name=f"{name}>x"),), name)
+        for name in ("a", "b")
+    ]
+    dev = {("a", "full"): 0.8, ("a", "lora"): 0.7, ("b", "full"): 0.6, ("b", "lora"): 0.9}
+    cells: Any = {(place, system, 0): Cell([], [], 0.0, {"dev_accuracy": own}) for (place, system), own in dev.items()}
+    assert choose(settings, cells, jobs) == {"a>x": "full", "b>x": "lora"}
+    assert choose_one_for_all(settings, cells, jobs) == {"a>x": "lora", "b>x": "lora"}
 
 
 def test_every_settings_file_can_be_read() -> None:
