@@ -107,3 +107,13 @@ def test_alignment_benchmark_compares_with_the_published_procedure_in_numpy() ->
     for side in ("nlptransfer, bfloat16", "nlptransfer, float32", "plain numpy"):
         assert re.search(rf"^\| {side} \| \d+\.\d\d \| .* \| 0\.\d{{4}} \| 0\.\d{{4}} \|$", result.stdout, re.MULTILINE)
     assert "Target, peak memory under 4 GB: reached" in result.stdout
+
+
+@pytest.mark.slow
+def test_multitask_benchmark_rates_two_tasks_together_against_each_alone() -> None:
+    result = run_benchmark("multitask_cost.py", "--small", "--rounds", "1", "--threads", "1")
+    assert result.returncode == 0, result.stderr
+    for system in ("last alone", "first alone", "both, hard sharing"):
+        assert re.search(rf"^\| {system} \| \d+\.\d\d \| \d+\.\d\d \| [\d,]+ \|$", result.stdout, re.MULTILINE)
+    ratio = r"^Together / sum of each alone, CPU seconds: \d\.\d\d \(.*\); target, at most 1\.15: (?:reached|missed)$"
+    assert re.search(ratio, result.stdout, re.MULTILINE)

@@ -237,10 +237,12 @@ def _digest(path: Path) -> str:
     return hasher.hexdigest()
 
 
+Items = Sequence[Sequence[str] | Mapping[str, float]]
+Predicted = Sequence[str | float | Sequence[str]]
+
+
 def check_reload(
-    folder: str | Path,
-    items: Sequence[Sequence[str] | Mapping[str, float]],
-    expected: Sequence[str | Sequence[str]],
+    folder: str | Path, items: Items | Mapping[str, Items], expected: Predicted | Mapping[str, Predicted]
 ) -> None:
     """Load a model folder in a fresh process and check that it predicts what the model in memory predicted.
 
@@ -248,18 +250,24 @@ def check_reload(
 
     Args:
         folder: the model folder.
-        items: what the model reads: lists of words for a tagger, texts or bags of counted terms for a classifier.
-        expected: what the model predicted for them before it was saved.
+        items: what the model reads: lists of words for a tagger, texts or bags of counted terms for a classifier; of a
+            model of several tasks by task.
+        expected: what the model predicted for them before it was saved; by task likewise.
 
     Raises:
         RuntimeError: the fresh process failed, or predicts otherwise.
     """
     program = (
-        "import json, sys, nlptransfer\nprint(json.dumps(nlptransfer.load(sys.argv[1]).predict(json.load(sys.stdin))))"
+        "import json, sys, nlptransfer\n"
+        "model, items = nlptransfer.load(sys.argv[1]), json.load(sys.stdin)\n"
+        "by_task = isinstance(items, dict)\n"
+        "found = {task: model.predict(own, task) for task, own in items.items()} if by_task else model.predict(items)\n"
+        "print(json.dumps(found))"
     )
+    given = {task: [_as_json(item) for item in own] for task, own in _by_task(items).items()}
     process = subprocess.run(
         [sys.executable, "-c", program, str(folder)],
-        input=json.dumps([_as_json(item) for item in items]),
+        input=json.dumps(given if isinstance(items, Mapping) else given[None]),
         capture_output=True,
         text=True,
         check=False,
@@ -267,18 +275,26 @@ def check_reload(
     if process.returncode != 0:
         shutil.rmtree(folder)
         raise RuntimeError(f"{folder}: the saved model does not load in a fresh process:\n{process.stderr}")
-    predicted = json.loads(process.stdout)
-    for number, (found, wanted) in enumerate(zip(predicted, expected, strict=True)):
-        if found != _as_json(wanted):
-            shutil.rmtree(folder)
-            raise RuntimeError(
-                f"{folder}: loaded in a fresh process the model predicts {found} for item {number}; "
-                f"before it was saved it said {_as_json(wanted)}"
-            )
+    predicted = _by_task(json.loads(process.stdout))
+    for task, own in _by_task(expected).items():
+        for number, (found, wanted) in enumerate(zip(predicted[task], own, strict=True)):
+            if found != _as_json(wanted):
+                shutil.rmtree(folder)
+                raise RuntimeError(
+                    f"{folder}: loaded in a fresh process the model predicts {found} for item {number}"
+                    f"{'' if task is None else f' of {task}'}; before it was saved it said {_as_json(wanted)}"
+                )
 
 
-def _as_json(item: Sequence[str] | Mapping[str, float]) -> Any:
-    """A text, a list of words or a bag of counted terms, of types that JSON has."""
+def _by_task(values: Any) -> dict[str | None, Any]:
+    """Items or predictions by task; those of a model of one task under None."""
+    return dict(values) if isinstance(values, Mapping) else {None: values}
+
+
+def _as_json(item: Sequence[str] | Mapping[str, float] | float) -> Any:
+    """A text, a list of words, a bag of counted terms or a number, of types that JSON has."""
+    if isinstance(item, int | float):
+        return item
     if isinstance(item, Mapping):
         return {term: float(count) for term, count in item.items()}
     return str(item) if isinstance(item, str) else list(item)

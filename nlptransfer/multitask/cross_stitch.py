@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -109,10 +109,22 @@ class CrossStitch(nn.Module):
 
     def forward(self, batch: Batch, task: str) -> ModelOutput:
         """The logits of one task and the features that its head saw; see `TaskHead`."""
+        return self.forward_text(batch, [task])[task]
+
+    def forward_text(self, batch: Batch, tasks: Sequence[str]) -> dict[str, ModelOutput]:
+        """The outputs of several tasks on one text, as `forward` gives them; what they have in common is done once.
+
+        In training they then have one draw of dropout in common.
+
+        Args:
+            batch: the text.
+            tasks: their names.
+        """
         streams = embed_all(self.networks, batch)
         for depth, unit in enumerate(self.units):
             streams = list(unit(run_layers(self.networks, depth, streams, batch)))
-        return find_network(self.networks, self.tasks, task).finish(streams[list(self.tasks).index(task)], batch, task)
+        own = dict(zip(self.tasks, streams, strict=True))
+        return {task: find_network(self.networks, self.tasks, task).finish(own[task], batch, task) for task in tasks}
 
     def loss(self, output: ModelOutput, batch: Batch, task: str) -> torch.Tensor:
         """See `TaskHead.loss`."""

@@ -90,10 +90,25 @@ class HardSharing(nn.Module):
 
     def forward(self, batch: Batch, task: str) -> ModelOutput:
         """The logits of one task and the features that its head saw; see `TaskHead`."""
+        return self.forward_text(batch, [task])[task]
+
+    def forward_text(self, batch: Batch, tasks: Sequence[str]) -> dict[str, ModelOutput]:
+        """The outputs of several tasks on one text, as `forward` gives them; what they have in common is done once.
+
+        In training they then have one draw of dropout in common.
+
+        Args:
+            batch: the text.
+            tasks: their names.
+        """
+        outputs: dict[str, ModelOutput] = {}
         states = self.embed(batch)
-        for layer in self.layers[: self.depths[task]]:
+        for depth, layer in enumerate(self.layers[: max(self.depths[task] for task in tasks)], start=1):
             states = self.dropout(layer(states, batch.mask))  # (batch, time, H)
-        return self.finish(states, batch, task)
+            for task in tasks:
+                if self.depths[task] == depth:
+                    outputs[task] = self.finish(states, batch, task)
+        return outputs
 
     def embed(self, batch: Batch) -> torch.Tensor:
         """What the lowest layer reads: (batch, time, D), after dropout."""

@@ -74,16 +74,31 @@ class JointManyTask(nn.Module):
 
     def forward(self, batch: Batch, task: str) -> ModelOutput:
         """The logits of one task and the features that its head saw; see `TaskHead`."""
-        number = list(self.tasks).index(task)
+        return self.forward_text(batch, [task])[task]
+
+    def forward_text(self, batch: Batch, tasks: Sequence[str]) -> dict[str, ModelOutput]:
+        """The outputs of several tasks on one text, as `forward` gives them; what they have in common is done once.
+
+        In training they then have one draw of dropout in common.
+
+        Args:
+            batch: the text.
+            tasks: their names.
+        """
+        names = list(self.tasks)
+        top = max(names.index(task) for task in tasks)
+        outputs: dict[str, ModelOutput] = {}
         words = self.dropout(self.words(batch))  # (batch, time, D)
         states, labels = words, torch.zeros((), device=words.device)
-        for depth in range(number + 1):
+        for depth in range(top + 1):
             read = words if depth == 0 else torch.cat([states, words, labels], dim=-1)
             states = self.dropout(self.layers[depth](read, batch.mask))  # (batch, time, H)
-            output: ModelOutput = self.heads[depth](states, batch.mask)
-            if depth < number:
-                labels = labels + self._embed_prediction(depth, output, batch)  # (batch, time, label_dim)
-        return output
+            outputs[names[depth]] = self.heads[depth](states, batch.mask)
+            if depth < top:
+                labels = labels + self._embed_prediction(
+                    depth, outputs[names[depth]], batch
+                )  # (batch, time, label_dim)
+        return {task: outputs[task] for task in tasks}
 
     def _embed_prediction(self, depth: int, output: ModelOutput, batch: Batch) -> torch.Tensor:
         """The mean of the labels' embeddings by their probabilities, (batch, time, label_dim)."""

@@ -19,6 +19,7 @@ from nlptransfer.embeddings.packed_vectors import pack_vectors, unpack_vectors
 from nlptransfer.errors import InputError
 from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
 from nlptransfer.models.word_features import WordFeatures
+from nlptransfer.models.word_outputs import words_in_order
 from nlptransfer.multitask.recurrent_networks import MultitaskNetwork, MultitaskShape, make_network
 from nlptransfer.multitask.tasks import Task
 from nlptransfer.multitask.text_batches import TextBatches
@@ -113,30 +114,22 @@ class MultitaskModel:
         self._check_task(task)
         kind = self.tasks[task].kind
         network = self.network
-        device = next(network.parameters()).device
-        was_training = network.training
-        network.eval()
 
-        def decode(batch: Batch) -> np.ndarray:
-            on_device = batch.to(device)
-            found: np.ndarray = network.decode(network(on_device, task), on_device, task).cpu().numpy()
-            return found
+        def decode(batch: Batch) -> torch.Tensor:
+            decoded: torch.Tensor = network.decode(network(batch, task), batch, task)
+            return decoded
 
         if kind == "tagging":
-            tags = np.full(len(encoded.word_rows), -1, dtype=np.int64)
             windowed = Batches(
                 encoded, batch_size=batch_size, max_length=self.shape.max_length, context=self.shape.context
             )
-            for windows, batch in windowed.groups():
-                for row, window in zip(decode(batch), windows, strict=True):
-                    tags[window.first : window.last] = row[window.first - window.start : window.last - window.start]
-            # Word accounting: every word given has been tagged, long sentences and all.
-            assert (tags >= 0).all(), "some words were not tagged"
-            predictions = tags
-        else:
-            predictions = np.zeros(len(encoded), dtype=np.float32 if kind == "regression" else np.int64)
-            for items, batch in TextBatches(encoded, None, batch_size=batch_size).groups():
-                predictions[items] = decode(batch)
+            return words_in_order(network, windowed, len(encoded.word_rows), decode).astype(np.int64)
+        device = next(network.parameters()).device
+        was_training = network.training
+        network.eval()
+        predictions = np.zeros(len(encoded), dtype=np.float32 if kind == "regression" else np.int64)
+        for items, batch in TextBatches(encoded, None, batch_size=batch_size).groups():
+            predictions[items] = decode(batch.to(device)).cpu().numpy()
         network.train(was_training)
         return predictions
 

@@ -93,17 +93,31 @@ class SharedPrivate(nn.Module):
 
     def forward(self, batch: Batch, task: str) -> SharedPrivateOutput:
         """The logits of one task, the features that its head saw, and the states of the two encoders."""
-        number = list(self.tasks).index(task)
+        return self.forward_text(batch, [task])[task]
+
+    def forward_text(self, batch: Batch, tasks: Sequence[str]) -> dict[str, SharedPrivateOutput]:
+        """The outputs of several tasks on one text, as `forward` gives them; what they have in common is done once.
+
+        In training they then have one draw of dropout in common.
+
+        Args:
+            batch: the text.
+            tasks: their names.
+        """
         words = self.dropout(self.words(batch))  # (batch, time, D)
-        shared = private = words
+        shared = words
         for layer in self.shared_layers:
             shared = self.dropout(layer(shared, batch.mask))
-        layers = self.private_layers[number]
-        assert isinstance(layers, nn.ModuleList)
-        for layer in layers:
-            private = self.dropout(layer(private, batch.mask))
-        output = self.heads[number](torch.cat([shared, private], dim=-1), batch.mask)
-        return SharedPrivateOutput(output.logits, output.features, shared, private)
+        outputs = {}
+        for task in tasks:
+            number, private = list(self.tasks).index(task), words
+            layers = self.private_layers[number]
+            assert isinstance(layers, nn.ModuleList)
+            for layer in layers:
+                private = self.dropout(layer(private, batch.mask))
+            output = self.heads[number](torch.cat([shared, private], dim=-1), batch.mask)
+            outputs[task] = SharedPrivateOutput(output.logits, output.features, shared, private)
+        return outputs
 
     def loss(self, output: ModelOutput, batch: Batch, task: str) -> torch.Tensor:
         """See `TaskHead.loss`; the adversarial loss and the overlap are apart."""

@@ -102,19 +102,33 @@ class Sluice(nn.Module):
 
     def forward(self, batch: Batch, task: str) -> SluiceOutput:
         """The logits of one task, the features that its head saw, and the states of all networks' layers."""
-        number = list(self.tasks).index(task)
+        return self.forward_text(batch, [task])[task]
+
+    def forward_text(self, batch: Batch, tasks: Sequence[str]) -> dict[str, SluiceOutput]:
+        """The outputs of several tasks on one text, as `forward` gives them; what they have in common is done once.
+
+        In training they then have one draw of dropout in common.
+
+        Args:
+            batch: the text.
+            tasks: their names.
+        """
         streams = embed_all(self.networks, batch)
-        layer_states, own_layers = [], []
+        layer_states, stitched_layers = [], []
         for depth, unit in enumerate(self.units):
             states = run_layers(self.networks, depth, streams, batch)  # (tasks, batch, time, H)
             layer_states.append(states)
             cut = states.unflatten(-1, (self.num_subspaces, -1)).movedim(-2, 1)  # (tasks, subspaces, batch, time, h)
             stitched = unit(cut.flatten(0, 1)).unflatten(0, cut.shape[:2])
             streams = list(stitched.movedim(1, -2).flatten(-2))
-            own_layers.append(streams[number])
-        mixed = self.layer_shares[number](own_layers)  # (batch, time, H)
-        output = find_network(self.networks, self.tasks, task).finish(mixed, batch, task)
-        return SluiceOutput(output.logits, output.features, tuple(layer_states))
+            stitched_layers.append(streams)
+        outputs = {}
+        for task in tasks:
+            number = list(self.tasks).index(task)
+            mixed = self.layer_shares[number]([layer[number] for layer in stitched_layers])  # (batch, time, H)
+            output = find_network(self.networks, self.tasks, task).finish(mixed, batch, task)
+            outputs[task] = SluiceOutput(output.logits, output.features, tuple(layer_states))
+        return outputs
 
     def loss(self, output: ModelOutput, batch: Batch, task: str) -> torch.Tensor:
         """See `TaskHead.loss`; the overlap of the subspaces is apart."""

@@ -200,7 +200,8 @@ def share_texts(tasks: Sequence[TaskData], split: str = "train") -> list[SharedT
     """Find out which tasks share their text, and join what they know about it.
 
     Two tasks share their text where they are columns of one corpus, or where all texts of one are among the other's.
-    Equal texts of otherwise different corpora are not joined.
+    Equal texts of otherwise different corpora are not joined, nor are words that are tagged and whole texts, though
+    they come from one corpus.
 
     Args:
         tasks: with distinct names.
@@ -215,7 +216,7 @@ def share_texts(tasks: Sequence[TaskData], split: str = "train") -> list[SharedT
         (8936, 500)
     """
     keyed = {data.task.name: _keyed(data.splits[split]) for data in tasks}
-    corpora = {data.task.name: data.source.corpus for data in tasks}
+    corpora = {data.task.name: (data.source.corpus, data.task.kind == "tagging") for data in tasks}
     groups: list[tuple[list[str], dict[Any, None]]] = []  # names and keys, in the order in which they came
     # The largest first: whatever is a part of it joins it.
     for name in sorted(keyed, key=lambda own: -len(keyed[own])):

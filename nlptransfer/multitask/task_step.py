@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from nlptransfer.multitask.same_text import once_per_text
 from nlptransfer.types import TaskBatch
 
 TaskLosses = Callable[[Any, TaskBatch, float], Mapping[str, torch.Tensor]]
@@ -24,15 +25,31 @@ def task_losses(model: Any, batch: TaskBatch, progress: float) -> dict[str, torc
 
     Args:
         model: with ``model(batch, task)`` and ``loss(output, batch, task)``, as `HardSharing` and the other ways of
-            sharing have.
+            sharing have. Where it has ``forward_text(batch, tasks)`` too, as those have whose tasks share an encoder, a
+            text that several tasks label is gone through once for all of them.
         batch: of one or more tasks.
         progress: not used; other losses may change over the training.
 
     Returns:
         A scalar by task.
     """
-    losses = {task: model.loss(model(own, task), own, task) for task, own in batch.batches.items()}
-    return batch.scaled(losses)
+    outputs = task_outputs(model, batch)
+    return batch.scaled({task: model.loss(outputs[task], own, task) for task, own in batch.batches.items()})
+
+
+def task_outputs(model: Any, batch: TaskBatch) -> dict[str, Any]:
+    """What a model says of each task in a batch; a text that several tasks label is gone through once where it can be.
+
+    Args:
+        model: see `task_losses`.
+        batch: of one or more tasks.
+
+    Returns:
+        A `ModelOutput` by task.
+    """
+    if not hasattr(model, "forward_text"):
+        return {task: model(own, task) for task, own in batch.batches.items()}
+    return once_per_text(batch.batches, model.forward_text)
 
 
 def make_task_step(weighting: Weighting | None = None, *, losses: TaskLosses = task_losses) -> TaskStep:

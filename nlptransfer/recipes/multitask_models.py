@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nlptransfer.recipes.multitask_tagging import Settings
 
 SINGLE = "single"
+SEQUENTIAL = "sequential"
+BALANCED = ("hard", "low_layer")
+"""Ways of sharing whose tasks' gradients meet in the same parameters: they can be balanced, their conflict drawn."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,14 @@ class Training:
     mark: str
     tasks: Mapping[str, TaskData]
 
-    def system(self, task: str) -> str:
-        """What its predictions of a task are called."""
-        return f"{task}.{self.way}{self.mark}"
+    def system(self, task: str, *, early: bool = False) -> str:
+        """What its predictions of a task are called; `early` ones are those right after the task's own turn."""
+        return f"{task}.{self.way}{'_before' if early else ''}{self.mark}"
+
+    def cells(self) -> list[tuple[str, bool]]:
+        """The tasks to predict, each with whether early: of a sequential training all but the last are, as well."""
+        early = list(self.tasks)[:-1] if self.way == SEQUENTIAL else []
+        return [(task, False) for task in self.tasks] + [(task, True) for task in early]
 
 
 def find_vectors(settings: Settings, arm: Arm) -> tuple[WordVectors | None, list[str]]:
@@ -156,7 +164,7 @@ def make_shape(settings: Settings, training: Training) -> MultitaskShape:
 
     spans = tuple(name for name, data in training.tasks.items() if task_metric(data.task) == SPAN_F1)
     return MultitaskShape(
-        sharing="hard" if training.way in (SINGLE, "low_layer") else training.way,  # type: ignore[arg-type]
+        sharing="hard" if training.way in (SINGLE, SEQUENTIAL, "low_layer") else training.way,  # type: ignore[arg-type]
         hidden_dim=settings.hidden_dim,
         num_layers=settings.num_layers,
         characters=settings.characters,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nlptransfer.recipes.multitask_data import Arm
-from nlptransfer.recipes.multitask_models import SINGLE, Training
+from nlptransfer.recipes.multitask_models import SEQUENTIAL, SINGLE, Training
 from nlptransfer.recipes.multitask_systems import load_model, model_place
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ def score_tasks(settings: Settings, arms: Sequence[Arm], cells: Cells) -> tuple[
 
     Returns:
         The scores; and a verdict on each way of sharing against the task alone, then one on a low layer against the
-        same layer where both were run.
+        same layer where both were run, and one on what a sequential training has left of its earlier tasks.
     """
     from nlptransfer.evaluation.verdict import compare_with_baseline, score_predictions
     from nlptransfer.multitask.selection import task_metric
+    from nlptransfer.multitask.sequential import forgetting
 
     scores: list[Score] = []
     verdicts: list[Verdict] = []
@@ -82,6 +84,13 @@ def score_tasks(settings: Settings, arms: Sequence[Arm], cells: Cells) -> tuple[
         for baseline, others in compared:
             own = [part for system in (baseline, *others) for part in parts[system]]
             verdicts += compare_with_baseline(own, baseline, metrics=(metric,), seed=0)
+        for arm in arms:
+            before, after = (f"{name}.{SEQUENTIAL}{moment}{arm.mark}" for moment in ("_before", ""))
+            if all((before, seed) in cells for seed in settings.seeds):
+                early = [part for seed in settings.seeds for part in cells[before, seed].predictions]
+                scores += score_predictions(early, metrics=metrics, seed=0)
+                lost = forgetting(_on_test(early), _on_test(parts[after]), metric=metric, seed=0)
+                verdicts.append(replace(lost, system=after, baseline=before))
     return scores, verdicts
 
 
@@ -93,7 +102,7 @@ def make_tables(
     scores: Sequence[Score],
     verdicts: Sequence[Verdict],
 ) -> list[Any]:
-    """Tasks by ways of sharing at a glance, and what each costs."""
+    """Tasks by ways of sharing at a glance, what each costs, and what a sequential training forgot."""
     from nlptransfer.evaluation.report import Table
     from nlptransfer.evaluation.verdict import METRIC_NAMES, points
     from nlptransfer.multitask.selection import task_metric
@@ -134,17 +143,41 @@ def make_tables(
                     "sharing": f"{way}{arm.mark}" + (f", {len(models)} models" if way == SINGLE else ""),
                     "trained parameters": f"{round(sums['parameters']):,}",
                     "steps": f"{round(sums['steps']):,}",
+                    "peak memory, MB": round(max(own["memory_bytes"] for own in facts) / 1e6),
                     "seconds": round(sums["seconds"], 1),
                     "times the tasks alone": round(sums["seconds"] / max(all_alone, 1e-9), 2),
                 }
             )
+    lost = [
+        {
+            "task": f"{name}{arm.mark}",
+            "then trained on": ", ".join(list(metrics)[list(metrics).index(name) + 1 :]),
+            "before, %": round(100 * test[own.baseline, metric], 2),
+            "after, %": round(100 * test[own.system, metric], 2),
+            "forgotten, points": points(-own.gain),
+            "95 % interval": f"{points(-own.high)} to {points(-own.low)}",
+            "verdict": own.verdict,
+        }
+        for name, metric in metrics.items()
+        for arm in arms
+        for own in verdicts
+        if own.baseline == f"{name}.{SEQUENTIAL}_before{arm.mark}"
+    ]
+    forgotten = Table(
+        "What a sequential training forgot",
+        lost,
+        "One encoder, trained on one task after the other: the test score of an earlier task right after its own "
+        "turn and in the end. Harmed: it has forgotten more than chance explains.",
+    )
     return [
         Table("Tasks by ways of sharing", glance, "On test data, means over the seeds; gains in points."),
+        *([forgotten] if lost else []),
         Table(
             "What sharing costs",
             costs,
-            "Of one seed on average. Seconds of training hold the scoring of development data; they depend on the "
-            "machine and on what else it did.",
+            "Of one seed on average; memory at the highest, above what was held before the training, on a GPU that of "
+            "the device. Seconds of training hold the scoring of development data; they depend on the machine and on "
+            "what else it did.",
         ),
     ]
 
@@ -196,7 +229,11 @@ def notes_on(settings: Settings, chosen: Training, seed: int) -> list[str]:
     notes = [
         f"Saved: {chosen.name}, seed {seed}, the best way of sharing on the development data of all tasks together."
     ]
-    if settings.selection == "task":
+    if chosen.way == SEQUENTIAL:
+        notes.append(
+            "It is as it was after its last task, and so it was scored; of earlier tasks it may have forgotten."
+        )
+    elif settings.selection == "task":
         notes.append(
             "Each task is scored at the epoch that was best for it; the saved model is of the epoch that was best for "
             "all tasks together, so its predictions may differ from those scored."
@@ -218,14 +255,15 @@ def keep_model(
 ) -> None:
     """The chosen model of all tasks, in one folder; checked in a fresh process, task by task."""
     from nlptransfer.evaluation.verdict import describe
-    from nlptransfer.recipes.multitask_reload import check_tasks_reload
+    from nlptransfer.models.saving import check_reload
 
     place = model_place(settings.output_dir / "cells", chosen, seed)
     model = load_model(settings, chosen, seed, vectors, accelerator, place, task=None)
     examples = {"tagging": '[["The", "bank", "raised", "rates"]]', "classification": '["Not worth the money."]'}
     card = [
         f"# A model of {len(chosen.tasks)} tasks: {', '.join(chosen.tasks)}\n",
-        f"Trained together, sharing by {chosen.way}; seed {seed}.\n",
+        f"Trained {'one after the other' if chosen.way == SEQUENTIAL else 'together'}, sharing by {chosen.way}; "
+        f"seed {seed}.\n",
         '```python\nimport nlptransfer\n\nmodel = nlptransfer.load("model")',
         *(f'model.predict({examples[data.task.kind]}, "{name}")' for name, data in chosen.tasks.items()),
         "```\n",
@@ -242,7 +280,7 @@ def keep_model(
     card += [f"- {name}: {value}" for name, value in signature.items()]
     model.save_pretrained(folder.model, card="\n".join(card) + "\n")
     texts = {name: data.splits["dev"].texts[:50] for name, data in chosen.tasks.items()}
-    check_tasks_reload(folder.model, texts, {name: model.predict(own, name) for name, own in texts.items()})
+    check_reload(folder.model, texts, {name: model.predict(own, name) for name, own in texts.items()})
 
 
 def print_plan(settings: Settings, signature: Mapping[str, Any], trainings: Sequence[Training]) -> None:
@@ -256,6 +294,10 @@ def print_plan(settings: Settings, signature: Mapping[str, Any], trainings: Sequ
 def _facts(cells: Cells, training: Training, seed: int) -> dict[str, Any]:
     """Of a model: its first task's cell has them."""
     return cells[training.system(next(iter(training.tasks))), seed].facts
+
+
+def _on_test(parts: Sequence[Any]) -> list[Any]:
+    return [part for part in parts if part.split == "test"]
 
 
 def _distinct(arms: Sequence[Arm], task: str, settings: Settings) -> Sequence[Arm]:

@@ -5,31 +5,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptransfer.recipes.multitask_data import Arm
-from nlptransfer.recipes.multitask_models import SINGLE, Training, group_texts, make_model
+from nlptransfer.recipes.multitask_models import BALANCED, SEQUENTIAL, SINGLE, Training, make_model
+from nlptransfer.recipes.multitask_steps import check_balancing, make_batches, make_step, make_weighting
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import Accelerator
+    from torch import nn
 
     from nlptransfer.embeddings.word_vectors import WordVectors
     from nlptransfer.experiments import Cell
     from nlptransfer.multitask.saved import MultitaskModel
     from nlptransfer.multitask.task_data import TaskData, TaskSplit
-    from nlptransfer.multitask.task_step import TaskLosses, TaskStep, Weighting
+    from nlptransfer.multitask.task_step import TaskStep, Weighting
     from nlptransfer.recipes.multitask_tagging import Settings
 
 CHECKPOINT = "checkpoint.pt"
 SELECTION = "selection.pt"
 WEIGHTS = "weights.pt"
 HISTORY = "history.json"
-_MAPPED = ("hard", "low_layer")
-"""Ways of sharing whose tasks' gradients meet in the same parameters: those that the map of conflict is drawn for."""
 
 
 def list_trainings(settings: Settings, arms: Sequence[Arm]) -> list[Training]:
@@ -38,7 +38,11 @@ def list_trainings(settings: Settings, arms: Sequence[Arm]) -> list[Training]:
     Args:
         settings: the recipe's.
         arms: from `load_arms`.
+
+    Raises:
+        InputError: the tasks' gradients are to be balanced and can't be.
     """
+    check_balancing(settings, arms)
     trainings = {}
     for arm in arms:
         for task, data in arm.tasks.items():
@@ -59,6 +63,8 @@ def train_and_predict(
     accelerator: Accelerator,
     tell: Callable[[str], Any],
     folder: Path,
+    *,
+    early: bool = False,
 ) -> Cell[Any]:
     """Train a model, or take the one that is there, and let it label dev and test of one of its tasks.
 
@@ -71,6 +77,7 @@ def train_and_predict(
         accelerator: device and precision.
         tell: called with lines for the screen.
         folder: the cell's; the model is kept beside it, for the cells of its other tasks.
+        early: of a sequential training, as it was at the end of this task's own turn.
     """
     from nlptransfer.experiments import Cell
     from nlptransfer.multitask.selection import task_score
@@ -78,9 +85,11 @@ def train_and_predict(
     started = time.perf_counter()
     place = model_place(folder.parent, training, seed)
     facts = train_model(settings, training, seed, vectors, accelerator, tell, place)
-    model = load_model(settings, training, seed, vectors, accelerator, place, task=_selected(settings, task))
+    # A sequential model is scored as it is in the end: to choose an epoch for each task would hide what is forgotten.
+    chosen = task if early or (settings.selection == "task" and training.way != SEQUENTIAL) else None
+    model = load_model(settings, training, seed, vectors, accelerator, place, task=chosen)
     data = training.tasks[task]
-    predictions, system = [], training.system(task)
+    predictions, system = [], training.system(task, early=early)
     for split in ("dev", "test"):
         part = data.splits[split]
         predicted = model.predict(part.texts, task, batch_size=settings.batch_size)
@@ -88,9 +97,9 @@ def train_and_predict(
             facts["dev_score"] = task_score(data.task, part.gold(), predicted)
         predictions.append(labelled(data, system, split, seed, predicted))
     # The history is that of the model: one of its cells tells it.
-    rows = facts.pop("history") if task == next(iter(training.tasks)) else []
-    history = [{"system": training.name, "seed": seed, **row} for row in rows]
-    facts.pop("history", None)
+    rows = facts.pop("history")
+    told = task == next(iter(training.tasks)) and not early
+    history = [{"system": training.name, "seed": seed, **row} for row in rows] if told else []
     return Cell(predictions, history, time.perf_counter() - started, facts)
 
 
@@ -120,30 +129,67 @@ def train_model(
         place: of the weights.
 
     Returns:
-        "history", "seconds", "parameters", "steps", "joint_score" and "conflict".
+        "history", "seconds", "parameters", "memory_bytes" (at the peak, above what was held before), "steps",
+        "joint_score" and "conflict".
     """
-    from torch.optim import AdamW
-
     from nlptransfer.files import write_json
-    from nlptransfer.multitask.gradient_conflict import ConflictRecorder, shared_layers
-    from nlptransfer.multitask.loss_weighting import DynamicWeightAverage
-    from nlptransfer.multitask.selection import TaskSelection
-    from nlptransfer.training.checkpoint import write_checkpoint
-    from nlptransfer.training.loop import train
-    from nlptransfer.training.schedules import linear
+    from nlptransfer.training.memory import PeakMemory
 
     kept = place / HISTORY
     if kept.exists():
         facts: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return facts
     place.mkdir(parents=True, exist_ok=True)
-    model = make_model(settings, training, seed, vectors)
+    fit = train_in_turn if training.way == SEQUENTIAL else train_together
+    with PeakMemory(str(accelerator.device)) as memory:
+        model = make_model(settings, training, seed, vectors)
+        facts = fit(settings, training, model, seed, accelerator, tell, place)
+    facts = {
+        **facts,
+        "seconds": sum(row["seconds"] for row in facts["history"]),
+        "parameters": sum(own.numel() for own in model.network.parameters() if own.requires_grad),
+        "memory_bytes": memory.gained_bytes,
+    }
+    write_json(kept, facts)
+    for checkpoint in place.glob(f"{CHECKPOINT}*"):
+        checkpoint.unlink()
+    return facts
+
+
+def train_together(
+    settings: Settings,
+    training: Training,
+    model: MultitaskModel,
+    seed: int,
+    accelerator: Accelerator,
+    tell: Callable[[str], Any],
+    place: Path,
+) -> dict[str, Any]:
+    """Train all tasks of a model at once, or its only one.
+
+    Args:
+        settings: the recipe's.
+        training: what to train.
+        model: before training.
+        seed: of all that is random.
+        accelerator: device and precision.
+        tell: called with lines for the screen.
+        place: of the weights.
+
+    Returns:
+        "history", "steps", "joint_score" and "conflict".
+    """
+    from nlptransfer.multitask.gradient_conflict import ConflictRecorder, shared_layers
+    from nlptransfer.multitask.loss_weighting import DynamicWeightAverage
+    from nlptransfer.multitask.selection import TaskSelection
+    from nlptransfer.training.checkpoint import write_checkpoint
+
     weighting = make_weighting(settings, training)
     whole = _whole(model, weighting).to(accelerator.device)
     batches = make_batches(settings, training, model, seed)
-    epochs = max(settings.epochs, math.ceil(settings.min_steps / len(batches)))
     recorder = None
-    if settings.conflict_every and training.way in _MAPPED:
+    # The map is drawn for ways of sharing whose tasks' gradients meet in the same parameters.
+    if settings.conflict_every and training.way in BALANCED:
         recorder = ConflictRecorder(every=settings.conflict_every, layers=lambda whole: shared_layers(whole["network"]))
     selection = TaskSelection(
         whole,
@@ -151,46 +197,122 @@ def train_model(
         checkpoint=place / SELECTION,
         resume=True,
     )
-    history: list[dict[str, Any]] = []
 
-    def on_epoch(row: dict[str, Any]) -> None:
-        history.append(dict(row))
+    def note(row: dict[str, Any]) -> None:
         if isinstance(weighting, DynamicWeightAverage):
             weighting.record(row)
+
+    step = make_step(settings, training, weighting, recorder)
+    name = f"{training.name}, seed {seed}"
+    history = _train(settings, whole, step, batches, seed, selection, place / CHECKPOINT, accelerator, name, tell, note)
+    write_checkpoint(place / WEIGHTS, {"weights": whole.state_dict()})
+    return {
+        "history": history,
+        "steps": len(history) * len(batches),
+        "joint_score": max(row["score"] for row in history),
+        "conflict": recorder.rows if recorder is not None else [],
+    }
+
+
+def train_in_turn(
+    settings: Settings,
+    training: Training,
+    model: MultitaskModel,
+    seed: int,
+    accelerator: Accelerator,
+    tell: Callable[[str], Any],
+    place: Path,
+) -> dict[str, Any]:
+    """Train one encoder on the first task, then on the next: in each turn it ends as it was best for the turn's task.
+
+    Args:
+        settings: the recipe's.
+        training: what to train.
+        model: before training.
+        seed: of all that is random.
+        accelerator: device and precision.
+        tell: called with lines for the screen.
+        place: of the weights.
+
+    Returns:
+        "history", its epochs counted on from turn to turn; "steps"; "joint_score", in the end; and an empty "conflict".
+    """
+    from nlptransfer.multitask.selection import joint_score
+    from nlptransfer.training.checkpoint import read_checkpoint, write_checkpoint
+
+    whole = _whole(model, None).to(accelerator.device)
+    history: list[dict[str, Any]] = []
+    best: dict[str, dict[str, Any]] = {}
+    steps = 0
+    scorers = {task: _scorer(model, data, settings.batch_size) for task, data in training.tasks.items()}
+    for number, (task, data) in enumerate(training.tasks.items(), start=1):
+        turn = replace(training, tasks={task: data})
+        batches = make_batches(settings, turn, model, seed)
+        done = place / f"turn-{number}.pt"
+        if done.exists():
+            state = read_checkpoint(done)
+            whole.load_state_dict(state["weights"])
+            rows = state["history"]
+        else:
+            name, checkpoint = f"{training.name}: {task}, seed {seed}", place / f"{CHECKPOINT}-{number}"
+            step = make_step(settings, turn, None, None)
+            rows = _train(settings, whole, step, batches, seed, scorers[task], checkpoint, accelerator, name, tell)
+            write_checkpoint(done, {"weights": whole.state_dict(), "history": rows})
+        # The layout of a `TaskSelection`, from which `load_model` takes the model as it was after this task.
+        best[task] = {own: tensor.detach().cpu().clone() for own, tensor in whole.state_dict().items()}
+        steps += len(rows) * len(batches)
+        history += [{**row, "epoch": len(history) + row["epoch"]} for row in rows]
+    scores = {task: score() for task, score in scorers.items()}
+    write_checkpoint(place / SELECTION, {"best": scores, "weights": best})
+    write_checkpoint(place / WEIGHTS, {"weights": whole.state_dict()})
+    return {"history": history, "steps": steps, "joint_score": joint_score(scores), "conflict": []}
+
+
+def _train(
+    settings: Settings,
+    whole: nn.ModuleDict,
+    step: TaskStep,
+    batches: Any,
+    seed: int,
+    evaluate: Callable[[], float],
+    checkpoint: Path,
+    accelerator: Accelerator,
+    name: str,
+    tell: Callable[[str], Any],
+    note: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> list[dict[str, Any]]:
+    """Train with the recipe's settings; `note` is called with each row of the history, which is returned."""
+    from torch.optim import AdamW
+
+    from nlptransfer.training.loop import train
+    from nlptransfer.training.schedules import linear
+
+    epochs = max(settings.epochs, math.ceil(settings.min_steps / len(batches)))
+
+    def on_epoch(row: dict[str, Any]) -> None:
+        note(row)
         tell(
-            f"{training.name}, seed {seed}, epoch {row['epoch']} of {epochs}: loss {row['loss']:.4f}, dev "
-            f"{row['score']:.4f}, {row['seconds']:.1f} s"
+            f"{name}, epoch {row['epoch']} of {epochs}: loss {row['loss']:.4f}, dev {row['score']:.4f}, "
+            f"{row['seconds']:.1f} s"
         )
 
     trained = [parameter for parameter in whole.parameters() if parameter.requires_grad]
-    train(
+    return train(
         whole,
-        make_step(settings, training, weighting, recorder),
+        step,
         batches,
         AdamW(trained, lr=settings.learning_rate, weight_decay=0.0),
         epochs=epochs,
         seed=seed,
-        evaluate=selection,
+        evaluate=evaluate,
         schedule=linear,
         max_gradient_norm=5.0,
-        checkpoint=place / CHECKPOINT,
+        checkpoint=checkpoint,
         resume=True,
         accelerator=accelerator,
         on_epoch=on_epoch,
-        description=f"{training.name}, seed {seed}",
+        description=name,
     )
-    write_checkpoint(place / WEIGHTS, {"weights": whole.state_dict()})
-    facts = {
-        "history": history,
-        "seconds": sum(row["seconds"] for row in history),
-        "parameters": sum(own.numel() for own in model.network.parameters() if own.requires_grad),
-        "steps": epochs * len(batches),
-        "joint_score": max(row["score"] for row in history),
-        "conflict": recorder.rows if recorder is not None else [],
-    }
-    write_json(kept, facts)
-    (place / CHECKPOINT).unlink(missing_ok=True)
-    return facts
 
 
 def load_model(
@@ -212,7 +334,7 @@ def load_model(
         vectors: pretrained ones, or None.
         accelerator: device and precision.
         place: of the weights.
-        task: at the epoch that was best for this task; None for the one that was best for all.
+        task: at the epoch that was best for this task; None for the one that was best for all, or the last turn's.
     """
     from nlptransfer.multitask.selection import TaskSelection
     from nlptransfer.training.checkpoint import read_checkpoint
@@ -225,116 +347,6 @@ def load_model(
         TaskSelection(whole, {}, checkpoint=place / SELECTION, resume=True).restore(task)
     whole.to(accelerator.device).eval()
     return model
-
-
-def make_weighting(settings: Settings, training: Training) -> Weighting | None:
-    """How the losses of several tasks become one; a task alone has its own loss.
-
-    Args:
-        settings: the recipe's.
-        training: what to train.
-    """
-    from nlptransfer.multitask.loss_weighting import DynamicWeightAverage, UncertaintyWeighting, fixed_weighting
-    from nlptransfer.recipes.multitask_data import read_numbers
-
-    if training.way == SINGLE:
-        return None
-    tasks = [data.task for data in training.tasks.values()]
-    if settings.weighting == "uncertainty":
-        return UncertaintyWeighting(tasks)
-    if settings.weighting == "dwa":
-        return DynamicWeightAverage(tasks)
-    return fixed_weighting({**dict.fromkeys(training.tasks, 1.0), **read_numbers(settings.weights, flag="weights")})
-
-
-def make_step(settings: Settings, training: Training, weighting: Weighting | None, recorder: Any) -> TaskStep:
-    """The step of a way of sharing: the tasks' losses, weighed, and what the way adds to them.
-
-    Args:
-        settings: the recipe's.
-        training: what to train.
-        weighting: from `make_weighting`.
-        recorder: a `ConflictRecorder`, or None.
-    """
-    from nlptransfer.multitask.task_step import make_task_step
-    from nlptransfer.multitask.tied_parameters import annealed_strength
-
-    losses = make_losses(settings, training)
-    step = make_task_step(weighting, losses=losses if recorder is None else recorder.watch(losses))
-    if training.way != "tied":
-        return step
-    last = settings.tie_strength if settings.last_tie_strength is None else settings.last_tie_strength
-
-    def tied_step(whole: Any, batch: Any, progress: float) -> dict[str, torch.Tensor]:
-        found = step(whole, batch, progress)
-        strength = annealed_strength(progress, first=settings.tie_strength, last=last)
-        return {**found, "loss": found["loss"] + whole["network"].penalty(strength)}
-
-    return tied_step
-
-
-def make_losses(settings: Settings, training: Training) -> TaskLosses:
-    """The losses of the tasks; of separated encoders each with what keeps them apart.
-
-    Args:
-        settings: the recipe's.
-        training: what to train.
-    """
-    from nlptransfer.multitask.task_step import task_losses
-
-    def separated(whole: Any, batch: Any, progress: float) -> dict[str, torch.Tensor]:
-        network, found = whole["network"], {}
-        for task, own in batch.batches.items():
-            output = network(own, task)
-            found[task] = (
-                network.loss(output, own, task)
-                + settings.adversarial_weight * network.adversarial_loss(output, own, task)
-                + settings.overlap_weight * network.overlap(output, own)
-            )
-        scaled: dict[str, torch.Tensor] = batch.scaled(found)
-        return scaled
-
-    def plain(whole: Any, batch: Any, progress: float) -> Mapping[str, torch.Tensor]:
-        return task_losses(whole["network"], batch, progress)
-
-    return separated if training.way == "shared_private" else plain
-
-
-def make_batches(settings: Settings, training: Training, model: MultitaskModel, seed: int) -> Any:
-    """The batches of an epoch.
-
-    Args:
-        settings: the recipe's.
-        training: what to train.
-        model: knows how texts are encoded.
-        seed: of their order.
-    """
-    from nlptransfer.data.batching import Batches
-    from nlptransfer.multitask.task_sampling import AlternatingBatches, MixedBatches, TaskBatches
-    from nlptransfer.multitask.text_batches import TextBatches
-
-    texts = {}
-    for group in group_texts(training.tasks, apart=settings.batches != "shared"):
-        batches: Any
-        if isinstance(group.texts[0], str):
-            encoded = model.encode_texts(group.texts)
-            batches = TextBatches(encoded, group.positions(), batch_size=settings.batch_size, seed=seed)
-        else:
-            batches = Batches(
-                model.words.encode(group.texts, group.positions()),
-                batch_size=settings.batch_size,
-                max_length=model.shape.max_length,
-                context=model.shape.context,
-                seed=seed,
-            )
-        texts["+".join(group.labels)] = TaskBatches(batches, group.columns())
-    if len(texts) == 1:
-        return next(iter(texts.values()))
-    if settings.batches == "mixed":
-        return MixedBatches(list(texts.values()))
-    return AlternatingBatches(
-        texts, sampling=settings.sampling, seed=seed, temperature=settings.temperature, num_epochs=settings.epochs
-    )
 
 
 def labelled(data: TaskData, system: str, split: str, seed: int, predicted: Sequence[Any]) -> Any:
@@ -370,11 +382,7 @@ def labelled(data: TaskData, system: str, split: str, seed: int, predicted: Sequ
     return Predictions(system, split, seed, *columns)
 
 
-def _selected(settings: Settings, task: str) -> str | None:
-    return task if settings.selection == "task" else None
-
-
-def _whole(model: MultitaskModel, weighting: Weighting | None) -> torch.nn.ModuleDict:
+def _whole(model: MultitaskModel, weighting: Weighting | None) -> nn.ModuleDict:
     """What is trained: the network, and a weighting that learns."""
     from torch import nn
 

@@ -31,9 +31,13 @@ class Settings(RunSettings):
     """The tasks, each as name=corpus or name=corpus:column, the lowest first. Default: parts of speech and chunks of
     CoNLL-2000, or where it can't be had two tasks of a synthetic corpus."""
     sharing: tuple[
-        Literal["hard", "low_layer", "joint_many_task", "tied", "cross_stitch", "sluice", "shared_private"], ...
+        Literal[
+            "hard", "low_layer", "joint_many_task", "tied", "cross_stitch", "sluice", "shared_private", "sequential"
+        ],
+        ...,
     ] = ("hard", "tied", "cross_stitch")
-    """Ways of sharing. low_layer is hard sharing with the first task at the first layer and the others on top."""
+    """Ways of sharing. low_layer is hard sharing with the first task at the first layer and the others on top;
+    sequential trains one encoder on the first task, then on the next and so on, and tells what is forgotten."""
     data_dir: str | None = None
     """Folder to look for corpora in, before those of NLPTRANSFER_DATA."""
     columns: tuple[str, ...] = ()
@@ -62,8 +66,12 @@ class Settings(RunSettings):
     """How often each turn comes, by the number of its texts."""
     temperature: float | None = None
     """Of the sampling by temperature, 1 or more."""
-    weighting: Literal["fixed", "uncertainty", "dwa"] = "fixed"
-    """How much the loss of each task counts: fixed weights, learned noise, or by the pace at which it falls."""
+    weighting: Literal[
+        "fixed", "uncertainty", "dwa", "pcgrad", "cagrad", "mgda", "imtl_g", "aligned_mtl", "config", "graddrop",
+        "upgrad", "dualproj",
+    ] = "fixed"  # fmt: skip
+    """How much the loss of each task counts: fixed weights, learned noise, or by the pace at which it falls. The others
+    balance gradients in hard and low_layer sharing, need steps that show several tasks and the package torchjd."""
     weights: tuple[str, ...] = ()
     """The fixed weights, as name=number; a task not named has 1."""
     tie_strength: float = 1e-3
@@ -142,6 +150,19 @@ class Settings(RunSettings):
             raise InputError("--temperature is out of range", expected="1 or more", found=str(self.temperature))
         if self.weights and self.weighting != "fixed":
             raise InputError(f"--weights are fixed, and --weighting is {self.weighting}", remedy="Leave one out.")
+        balanced = self.weighting not in ("fixed", "uncertainty", "dwa")
+        if balanced and set(self.sharing) - {"hard", "low_layer"}:
+            raise InputError(
+                f"--weighting {self.weighting} balances the gradients of parameters that all tasks share",
+                expected="--sharing hard or low_layer",
+                found=", ".join(self.sharing),
+                remedy="Name only these, or weigh the losses: --weighting fixed, uncertainty or dwa.",
+            )
+        if balanced and self.batches == "alternating":
+            raise InputError(
+                f"--weighting {self.weighting} balances the tasks of one step, and alternating steps show one task",
+                remedy="Choose --batches mixed, or shared for tasks on one text.",
+            )
         if self.weighting == "dwa" and self.sampling == "annealed":
             raise InputError(
                 "--weighting dwa compares the losses of epochs, and annealed sampling changes their share",
@@ -210,9 +231,11 @@ def run(settings: Settings) -> None:
     cells: dict[tuple[str, int], Cell[Any]] = {}
     for seed in settings.seeds:
         for training in trainings:
-            for task in training.tasks:
-                system = training.system(task)
-                train = partial(train_and_predict, settings, training, task, seed, vectors, accelerator, tell)
+            for task, early in training.cells():
+                system = training.system(task, early=early)
+                train = partial(
+                    train_and_predict, settings, training, task, seed, vectors, accelerator, tell, early=early
+                )
                 cells[system, seed] = run_cell(cell_folder(settings.output_dir, system, seed), train)
 
     # 3. Scores of each task by its own metric, and verdicts against the task alone.

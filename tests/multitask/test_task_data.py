@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from nlptransfer.errors import InputError
-from nlptransfer.multitask.task_data import TaskData, load_task, share_texts, warn_of_leaks
-from nlptransfer.multitask.tasks import parse_task
+from nlptransfer.multitask.task_data import TaskData, TaskSplit, load_task, share_texts, warn_of_leaks
+from nlptransfer.multitask.tasks import Task, TaskSource, parse_task
 from nlptransfer.types import NO_LABEL
 
 WORDS = ["red", "dog", "runs", "far", "home"]
@@ -102,6 +103,27 @@ def test_texts_of_different_corpora_are_not_joined_though_they_have_sentences_in
     )
     second = load_task(parse_task(f"b={path}"), seed=0)
     assert [list(shared.labels) for shared in share_texts([first, second])] == [["a"], ["b"]]
+
+
+def test_tags_and_classes_of_one_corpus_do_not_share_their_text() -> None:
+    """One is about words and the other about whole texts: batches of the one hold nothing that the other could read."""
+
+    def task(name: str, kind: Literal["tagging", "classification"], texts: list[Any], labels: list[Any]) -> TaskData:
+        part = TaskSplit(texts, labels, ("A", "B"), list(range(len(texts))))
+        source = TaskSource(name, "hub:messages", name, kind)
+        return TaskData(Task(name, kind, ("A", "B")), source, {"train": part})
+
+    words, texts = [["red", "dog"], ["far"]], ["red dog", "far"]
+    tags = task("tags", "tagging", words, [[0, 1], [1]])
+    mood = task("mood", "classification", texts, [1, 0])
+    topic = task("topic", "classification", texts, [0, 0])
+    chunk = task("chunk", "tagging", words, [[1, 1], [0]])
+    groups = share_texts([tags, mood, topic, chunk])
+    assert [list(group.labels) for group in groups] == [["tags", "chunk"], ["mood", "topic"]]
+    assert [group.texts for group in groups] == [words, texts]
+    assert [group.columns()[name].tolist() for group in groups for name in group.labels] == [
+        [0, 1, 1], [1, 1, 0], [1, 0], [0, 0]
+    ]  # fmt: skip
 
 
 def test_labels_that_only_test_shows_are_none_of_the_task(tmp_path: Path) -> None:

@@ -115,30 +115,49 @@ def test_without_attention_the_code_alone_holds_a_short_sentence() -> None:
     assert accuracy(model.predict(tokens)["words"], tokens) >= 0.99
 
 
+def make_short_language(number: int, *, words_of_a_kind: int) -> tuple[list[list[str]], list[list[str]], list[str]]:
+    """Short sentences of the synthetic language with few words: of those that take the same tags, many become one.
+
+    Words that are adjectives as well as nouns are left out: nothing tells which they are before another noun.
+    """
+    corpus = make_tagged_languages(number, seed=0).source
+    names = corpus.features["tags"].feature.names
+    tagged = list(zip(corpus["tokens"][:], [[names[tag] for tag in row] for row in corpus["tags"][:]], strict=True))
+    kinds: dict[str, set[str]] = {}
+    for tokens, tags in tagged:
+        for word, tag in zip(tokens, tags, strict=True):
+            kinds.setdefault(word, set()).add(tag)
+    kept = [
+        (tokens, tags)
+        for tokens, tags in tagged
+        if len(tokens) <= 8 and not any({"ADJ", "NOUN"} <= kinds[word] for word in tokens)
+    ]
+    groups: dict[str, list[str]] = {}
+    for word in count_entries([tokens for tokens, _ in kept]):
+        groups.setdefault("/".join(sorted(kinds[word])), []).append(word)
+    one = {word: own[at % words_of_a_kind] for own in groups.values() for at, word in enumerate(own)}
+    return [[one[word] for word in tokens] for tokens, _ in kept], [tags for _, tags in kept], names
+
+
 @pytest.mark.slow
 def test_the_synthetic_language_is_copied_and_tagged_to_99_per_cent() -> None:
-    corpus = make_tagged_languages(8_500, seed=0).source
-    names = corpus.features["tags"].feature.names
-    tokens, tags = corpus["tokens"][:], [[names[tag] for tag in row] for row in corpus["tags"]]
-    vocabulary = Vocabulary(list(count_entries(tokens[:8_000])))
+    tokens, tags, names = make_short_language(5_000, words_of_a_kind=3)
+    vocabulary = Vocabulary(sorted({word for sentence in tokens for word in sentence}))
+    assert len(tokens) > 1_500 and len(vocabulary) > 20
     with seeded(0):
         symbols = {"tags": names, "words": vocabulary.entries}
-        model = EncoderWithDecoders(vocabulary, symbols, make_random_embedding(vocabulary, 96), hidden_dim=96)
-    outputs = {"tags": tags[:8_000], "words": tokens[:8_000]}
-    fit(model, SequenceBatches(model, tokens[:8_000], outputs, batch_size=32, seed=0), epochs=10, learning_rate=5e-3)
-
-    def scores(numbers: list[int]) -> tuple[float, float]:
-        predicted = model.predict([tokens[number] for number in numbers])
-        words = accuracy(predicted["words"], [tokens[number] for number in numbers])
-        return words, accuracy(predicted["tags"], [tags[number] for number in numbers])
-
-    assert min(scores(list(range(1_000)))) >= 0.99
-    # A word that training lacks is not among those that can be written.
-    unread = [number for number in range(8_000, 8_500) if all(word in vocabulary for word in tokens[number])]
-    assert len(unread) > 400
-    words, unread_tags = scores(unread)
-    assert words >= 0.985
-    assert unread_tags >= 0.97, "nothing tells the tag of an ADJ/NOUN word before a noun, about one word in 100"
+        model = EncoderWithDecoders(vocabulary, symbols, make_random_embedding(vocabulary, 64), hidden_dim=64)
+    outputs = {"tags": tags[:-250], "words": tokens[:-250]}
+    fit(model, SequenceBatches(model, tokens[:-250], outputs, batch_size=32, seed=0), epochs=11)
+    seen = set(map(tuple, tokens[:-250]))
+    unread = [number for number in range(len(tokens))[-250:] if tuple(tokens[number]) not in seen]
+    assert len(unread) > 100
+    predicted = model.predict([tokens[number] for number in unread])
+    assert accuracy(predicted["words"], [tokens[number] for number in unread]) >= 0.99
+    assert accuracy(predicted["tags"], [tags[number] for number in unread]) >= 0.99
+    # Some words can't be tagged by themselves.
+    pairs = {pair for words, own in zip(tokens, tags, strict=True) for pair in zip(words, own, strict=True)}
+    assert len(pairs) > len(vocabulary)
 
 
 def wild_model(*, attention: bool = True, **more: Any) -> EncoderWithDecoders:

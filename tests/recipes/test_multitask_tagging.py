@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,14 +16,16 @@ import nlptransfer
 from nlptransfer.data.synthetic import make_tagged_languages
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.predictions import read_predictions
+from nlptransfer.models import saving
+from nlptransfer.multitask.gradient_balancing import Balancing
 from nlptransfer.multitask.selection import task_score
-from nlptransfer.recipes import multitask_reload
 from nlptransfer.recipes.multitask_data import load_arms, read_numbers
 from nlptransfer.recipes.multitask_models import find_vectors
 from nlptransfer.recipes.multitask_tagging import Settings, main
 from nlptransfer.recipes.settings import read_settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+# The fresh process that loads the saved model is left out; a test of its own has it.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "no_reload")]
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -39,9 +42,9 @@ def spans_of(tags: list[str]) -> list[str]:
     return ["B-NP" if start else "I-NP" if own else "O" for own, start in zip(inside, starts, strict=True)]
 
 
-def write_corpus(folder: Path, *, noise: bool = False) -> Path:
+def write_corpus(folder: Path, *, noise: bool = False, seed: int = 0) -> Path:
     """Tags as UPOS, noun phrases (or, for the control, tags that mean nothing) as XPOS."""
-    data = make_tagged_languages(600, seed=0).source
+    data = make_tagged_languages(600, seed=seed).source
     names, rng = data.features["tags"].feature.names, np.random.default_rng(0)
     blocks = []
     for row in data:
@@ -63,12 +66,6 @@ def write_corpus(folder: Path, *, noise: bool = False) -> Path:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("corpora") / "right")
-
-
-@pytest.fixture(autouse=True)
-def checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the fresh process that loads the saved model; a test of its own has it."""
-    monkeypatch.setattr(multitask_reload, "check_tasks_reload", lambda folder, items, expected: None)
 
 
 def run(corpus: Path, folder: Path, *flags: str) -> dict[str, Any]:
@@ -99,7 +96,7 @@ def few_chunks(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """Few chunks and many tags; scored at the epoch at which the saved model is."""
     folder = tmp_path_factory.mktemp("runs") / "few"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(multitask_reload, "check_tasks_reload", lambda folder, items, expected: None)
+        patch.setattr("nlptransfer.models.saving.check_reload", lambda folder, items, expected: None)
         flags = ("--sharing", "hard", "tied", "cross_stitch", "--selection", "joint")
         return folder, run(corpus, folder, *FEW, *flags)
 
@@ -118,7 +115,7 @@ def test_each_task_has_its_metric_and_a_verdict_on_each_way_of_sharing(
         assert (folder / name).stat().st_size > 0, name
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert "Tasks by ways of sharing" in report
-    assert "trained parameters" in report
+    assert "trained parameters" in report and "peak memory, MB" in report
     assert "Each task is scored at the epoch" not in report, "here all are scored at the joint one"
 
 
@@ -168,27 +165,21 @@ def test_every_way_of_sharing_runs_and_a_low_layer_is_held_against_the_same_laye
     assert pictures == {"conflict_hard.png", "conflict_low_layer.png"}
 
 
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (("--sharing", "hard", "--weighting", "dwa"), "hard, seed 1, epoch 2"),
+        (("--sharing", "sequential"), "sequential: chunk, seed 1, epoch 2"),
+    ],
+)
 def test_a_run_that_was_interrupted_goes_on_to_the_same_end(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], line: str
 ) -> None:
-    flags = (
-        "--train_sizes",
-        "pos=24",
-        "chunk=16",
-        "--epochs",
-        "3",
-        "--sharing",
-        "hard",
-        "--weighting",
-        "dwa",
-        "--seeds",
-        "0",
-        "1",
-    )
+    flags = (*flags, "--train_sizes", "pos=24", "chunk=16", "--epochs", "3", "--seeds", "0", "1")
     whole = run(corpus, tmp_path / "whole", *flags)
 
-    def interrupted(line: str) -> None:
-        if line.startswith("hard, seed 1, epoch 2"):
+    def interrupted(told: str) -> None:
+        if told.startswith(line):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -202,6 +193,64 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_end(
     assert resumed["scores"] == whole["scores"]
     assert resumed["verdicts"] == whole["verdicts"]
     assert not (tmp_path / "stopped" / "cells").exists()
+
+
+def test_a_task_learnt_before_another_is_forgotten_and_the_last_one_is_not(corpus: Path, tmp_path: Path) -> None:
+    sizes = ("--train_sizes", "pos=48", "chunk=48", "--epochs", "5", "--learning_rate", "2e-2")
+    metrics = run(corpus, tmp_path / "run", "--sharing", "sequential", *sizes)
+    before = mean_score(metrics, "pos.sequential_before", "token_accuracy")
+    after = mean_score(metrics, "pos.sequential", "token_accuracy")
+    assert before == mean_score(metrics, "pos.single", "token_accuracy") > 0.6, "the first turn is learning it alone"
+    verdicts = {(own["system"], own["baseline"]): own for own in metrics["verdicts"]}
+    assert set(verdicts) == {
+        ("pos.sequential", "pos.single"), ("chunk.sequential", "chunk.single"),
+        ("pos.sequential", "pos.sequential_before"),
+    }  # fmt: skip
+    lost = verdicts["pos.sequential", "pos.sequential_before"]
+    assert lost["gain"] == pytest.approx(after - before) and lost["verdict"] == "harmed"
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "What a sequential training forgot" in report and "forgotten, points" in report
+    # Scored and saved is the model as it is after the last task.
+    model = nlptransfer.load(tmp_path / "run")
+    for task in ("pos", "chunk"):
+        (test,) = [
+            part
+            for part in read_predictions(tmp_path / "run" / "predictions" / f"{task}.sequential.jsonl")
+            if part.split == "test"
+        ]
+        assert model.predict(test.tokens, task) == test.predicted
+
+
+def test_gradients_are_balanced_where_all_tasks_share_parameters(corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torchjd")
+    flags = ("--train_sizes", "pos=24", "chunk=24", "--epochs", "1", "--num_layers", "2")
+    history = {}
+    for weighting in ("fixed", "pcgrad"):
+        run(corpus, tmp_path / weighting, "--sharing", "hard", "low_layer", "--weighting", weighting, *flags)
+        lines = (tmp_path / weighting / "history.jsonl").read_text(encoding="utf-8").splitlines()
+        history[weighting] = {row["system"]: row["loss"] for row in map(json.loads, lines)}
+    fixed, balanced = history["fixed"], history["pcgrad"]
+    assert fixed.keys() == balanced.keys() == {"pos.single", "chunk.single", "hard", "low_layer"}
+    assert {system for system in fixed if fixed[system] != balanced[system]} == {"hard", "low_layer"}
+
+
+def test_gradients_that_cannot_be_balanced_are_refused_before_anything_is_trained(
+    corpus: Path, tmp_path: Path, fails: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torchjd")
+    other = write_corpus(tmp_path / "other", seed=1)
+    flags = (*SMALL, "--epochs", "1", "--sharing", "hard", "--weighting", "mgda", "--output_dir", tmp_path / "run")
+    said = fails(main, "--tasks", f"pos={corpus}:upos", f"chunk={other}:xpos", *flags)
+    assert "these have texts of their own" in said and "Add --batches mixed" in said
+    monkeypatch.setitem(sys.modules, "torchjd", None)
+    said = fails(main, "--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos", *flags)
+    assert "needs the package torchjd" in said and "pip install nlptransfer[multitask]" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_weightings_are_those_of_losses_and_all_that_balance_gradients() -> None:
+    offered = get_args(get_type_hints(Settings)["weighting"])
+    assert offered == ("fixed", "uncertainty", "dwa", *get_args(Balancing))
 
 
 def test_a_curve_trains_what_does_not_change_once(corpus: Path, tmp_path: Path) -> None:
@@ -258,9 +307,9 @@ def test_a_saved_model_that_predicts_otherwise_is_thrown_away(
     model.save_pretrained(tmp_path / "model")
     items = {"pos": [["the", "bank"]], "chunk": [["the", "bank"]]}
     right = {task: model.predict(own, task) for task, own in items.items()}
-    multitask_reload.check_tasks_reload(tmp_path / "model", items, right)
+    saving.check_reload(tmp_path / "model", items, right)
     with pytest.raises(RuntimeError, match="for item 0 of chunk"):
-        multitask_reload.check_tasks_reload(tmp_path / "model", items, {**right, "chunk": [["X", "X"]]})
+        saving.check_reload(tmp_path / "model", items, {**right, "chunk": [["X", "X"]]})
     assert not (tmp_path / "model").exists()
 
 
@@ -276,6 +325,8 @@ def test_a_saved_model_that_predicts_otherwise_is_thrown_away(
         (["--sampling", "temperature"], "go together"),
         (["--weights", "pos=0.5", "--weighting", "dwa"], "Leave one out"),
         (["--weighting", "dwa", "--sampling", "annealed"], "Choose another"),
+        (["--weighting", "cagrad"], "Expected --sharing hard or low_layer; found hard, tied, cross_stitch"),
+        (["--weighting", "mgda", "--sharing", "hard", "--batches", "alternating"], "Choose --batches mixed"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(flags: list[str], said: str) -> None:
