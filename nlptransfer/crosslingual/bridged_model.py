@@ -47,6 +47,11 @@ class BridgedTagger:
         predicted: list[list[str]] = self.model.predict(self.reader.sentences(sentences))
         return predicted
 
+    def predict_proba(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        """(W, C), words of all sentences below one another, in the order of `tags`."""
+        probabilities: np.ndarray = self.model.predict_proba(self.reader.sentences(sentences))
+        return probabilities
+
     def save_pretrained(self, folder: str | Path, *, card: str = "") -> None:
         """Write model and bridge into one folder, whole or not at all.
 

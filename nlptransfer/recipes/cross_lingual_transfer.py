@@ -41,8 +41,10 @@ class Settings(RunSettings):
     task: Literal["tagging", "classification"] = "tagging"
     """A tag per word, or a label per text."""
     bridges: tuple[str, ...] = ("rules", "script", "script_train")
-    """How to cross: rules, script, script_train, vectors, subwords, encoder, and chains such as script+encoder; an
-    unknown one lists them. No bridge is always there."""
+    """How to cross: rules, script, script_train, vectors, subwords, encoder, and chains such as script+encoder, which
+    can end in self_training; an unknown one lists them. No bridge is always there."""
+    ensemble: tuple[str, ...] = ()
+    """Bridges that are also asked together, as one more system: the mean of what they hold likely."""
     target_labels: tuple[int, ...] = (0,)
     """Labelled target items to train on beside the source; several numbers draw a curve."""
     reference: bool = True
@@ -107,6 +109,8 @@ class Settings(RunSettings):
     """Items per step."""
     learning_rate: float = 2e-3
     """Of AdamW, at its highest."""
+    self_training_epochs: int = 3
+    """Passes in each round of self-training, over the source and the target items that a bridge is surest of."""
     encoder_strategy: str = "full"
     """How an encoder is tuned; the recipe transformer_finetuning lists the ways."""
     encoder_epochs: int = 4
@@ -122,7 +126,7 @@ class Settings(RunSettings):
         """Refuse what can't be run."""
         super().__post_init__()
         sizes = ("embedding_dim", "hidden_dim", "num_layers", "keep_vectors", "max_length")
-        counts = ("epochs", "batch_size", "encoder_epochs")
+        counts = ("epochs", "batch_size", "encoder_epochs", "self_training_epochs")
         check_values(self, (*sizes, *counts), lambda value: value >= 1, expected="at least 1")
         rates = ("learning_rate", "encoder_learning_rate")
         check_values(self, rates, lambda value: value > 0, expected="above 0")
@@ -132,13 +136,29 @@ class Settings(RunSettings):
         check_values(
             self, ("target_labels",), lambda ns: len(ns) > 0 and min(ns) >= 0, expected="whole numbers from 0 on"
         )
-        once = ("bridges", "target_labels")
+        once = ("bridges", "ensemble", "target_labels")
         check_values(self, once, lambda names: len(set(names)) == len(names), expected="each at most once")
         check_values(self, ("pair_columns",), lambda names: len(names) in (0, 2), expected="two names, or none")
         if (self.source is None) != (self.target is None):
             raise InputError("--source and --target go together", remedy="Name both, or neither.")
-        for name in self.bridges:
-            bridge = parse_bridge(name)
+        bridges = [parse_bridge(name) for name in self.bridges]
+        asked = [parse_bridge(name).name for name in self.ensemble]
+        if asked and (len(asked) < 2 or not {"none", *(bridge.name for bridge in bridges)}.issuperset(asked)):
+            raise InputError(
+                "--ensemble is out of range",
+                expected="two or more of the --bridges",
+                found=", ".join(asked),
+                remedy="Name them among the --bridges, too.",
+            )
+        if self.task == "tagging" and self.head == "crf":
+            wanted = [bridge.name for bridge in bridges if bridge.model != "encoder" and bridge.rounds]
+            if wanted or asked:
+                raise InputError(
+                    f"{'self_training' if wanted else '--ensemble'} needs the probability of each word's tag, and a "
+                    "crf decides whole sentences",
+                    remedy="Take --head softmax.",
+                )
+        for name, bridge in zip(self.bridges, bridges, strict=True):
             if bridge.model == "encoder" and self.encoder is None:
                 raise InputError(f"'{name}' needs an encoder", remedy="Name one with --encoder, or leave it out.")
             if bridge.model == "vectors" and None in (self.source_vectors, self.target_vectors):
@@ -162,6 +182,7 @@ def run(settings: Settings) -> None:
     from nlptransfer.experiments import cell_folder, run_cell
     from nlptransfer.recipes.crosslingual_bridges import Bridging
     from nlptransfer.recipes.crosslingual_data import load_pair
+    from nlptransfer.recipes.crosslingual_diagnosis import diagnose_pair
     from nlptransfer.recipes.crosslingual_report import (
         describe_run,
         keep_model,
@@ -194,6 +215,11 @@ def run(settings: Settings) -> None:
     if (settings.output_dir / "metrics.json").exists():
         print(f"This run is complete: {settings.output_dir / 'report.html'}")
         return
+
+    tables, told = diagnose_pair(settings, pair, bridging)
+    for warning in told:
+        tell(f"Warning: {warning}")
+    warnings += told
 
     # 2. Every system under every seed.
     cells: dict[tuple[str, int], Cell[Any]] = {}
@@ -234,7 +260,7 @@ def run(settings: Settings) -> None:
         verdicts=verdicts,
         predictions=predictions,
         history=[row for cell in cells.values() for row in cell.history],
-        tables=make_tables(settings, systems, cells, scores),
+        tables=[*make_tables(settings, systems, cells, scores), *tables],
         figures=make_figures(settings, scores),
         seconds={
             **{f"{name}, seed {seed}": cell.seconds for (name, seed), cell in cells.items()},
@@ -262,7 +288,7 @@ def choose(settings: Settings, systems: Sequence[System], cells: Mapping[tuple[s
     would write them, by the development data as they are.
     """
     most = max(settings.target_labels)
-    candidates = [system for system in systems if system.bridge is not None and system.labels == most]
+    candidates = [system for system in systems if system.crosses and system.labels == most]
 
     def mean(system: System) -> float:
         facts = [cells[system.name, seed].facts for seed in settings.seeds]

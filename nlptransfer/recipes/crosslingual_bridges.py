@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from nlptransfer.errors import InputError
 from nlptransfer.step_chains import Number, parse_chain
 
 if TYPE_CHECKING:
+    from nlptransfer.crosslingual.lexicon import Lexicon
     from nlptransfer.crosslingual.target_reader import TargetReader
     from nlptransfer.crosslingual.word_bridge import WordBridge
     from nlptransfer.embeddings.word_vectors import WordVectors
@@ -58,6 +59,11 @@ class Bridge:
     spelling: Spelling
     model: Model
     rounds: int = 0
+
+    @property
+    def without_rounds(self) -> Bridge:
+        """The bridge up to its self-training."""
+        return replace(self, name=self.name.rpartition("+")[0] or _SPELLINGS[0], rounds=0) if self.rounds else self
 
 
 def parse_bridge(name: str) -> Bridge:
@@ -238,6 +244,23 @@ class Bridging:
         normal = self.normal(language)
         return distinct_words(vectors, [normal(word) for word in vectors.words])
 
+    @cached_property
+    def vector_seed(self) -> Lexicon:
+        """The pairs that the mapping of vectors begins from: the user's, and words that sound or are written alike."""
+        from nlptransfer.crosslingual.lexicon import Lexicon, cognates, identical_strings
+        from nlptransfer.crosslingual.transliteration import sound_key
+
+        source, target = self.source_vectors, self.target_vectors
+        assert source is not None and target is not None  # the settings have seen to it
+        same = identical_strings(source.words, target.words)
+        alike = cognates(source.words, target.words, sound_key, max_rank=_SEED_WORDS, min_key_length=3)
+        seed = Lexicon(tuple(dict.fromkeys((*self.word_pairs, *alike.pairs, *same.pairs))))
+        self._tell(
+            f"mapping vectors from {len(seed):,} pairs: {len(self.word_pairs):,} given, {len(alike):,} that sound "
+            f"alike, {len(same):,} written alike"
+        )
+        return seed
+
     def joint_vectors(self, spelling: Spelling) -> WordVectors:
         """Words of both languages in one space: the target's as the model will meet them.
 
@@ -246,21 +269,13 @@ class Bridging:
         """
         import numpy as np
 
-        from nlptransfer.crosslingual.lexicon import Lexicon, cognates, identical_strings, lexicon_rows
+        from nlptransfer.crosslingual.lexicon import lexicon_rows
         from nlptransfer.crosslingual.self_learning import self_learn
-        from nlptransfer.crosslingual.transliteration import sound_key
 
         source, target = self.source_vectors, self.target_vectors
         assert source is not None and target is not None  # the settings have seen to it
         if self._alignment is None:
-            same = identical_strings(source.words, target.words)
-            alike = cognates(source.words, target.words, sound_key, max_rank=_SEED_WORDS, min_key_length=3)
-            seed = Lexicon(tuple(dict.fromkeys((*self.word_pairs, *alike.pairs, *same.pairs))))
-            rows = lexicon_rows(seed, source, target)
-            self._tell(
-                f"mapping vectors from {len(rows.pairs):,} pairs: {len(self.word_pairs):,} given, {len(alike):,} that "
-                f"sound alike, {len(same):,} written alike"
-            )
+            rows = lexicon_rows(self.vector_seed, source, target)
             generator = np.random.default_rng(self._settings.split_seed)
             learned = self_learn(
                 source.matrix, target.matrix, rows.pairs, generator=generator, max_words=_MAPPED_WORDS,
@@ -296,8 +311,6 @@ _SUBWORD_SENTENCES = 30_000
 
 def distinct_words(vectors: WordVectors, written: Sequence[str]) -> WordVectors:
     """Vectors whose words are written otherwise; of several that come out alike the first, most frequent one counts."""
-    from dataclasses import replace
-
     first: dict[str, int] = {}
     for row, word in enumerate(written):
         first.setdefault(word, row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nlptransfer.errors import InputError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 USUAL = ("ud:UD_Hindi-HDTB", "ud:UD_Urdu-UDTB")
 SYNTHETIC = ("synthetic:source", "synthetic:target")
 OUTSIDE = "O"
+MOST_UNLABELLED = 10_000
+"""Unlabelled items of the target that are read at most, for self-training and to tell how near the source is."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,17 @@ class LanguagePair:
         for name in self.source_text if language == "source" else self.target_text:
             for line in find_text_source(name, data_dir=self.data_dir).lines():
                 yield split_tokens(line)
+
+    def unlabelled_target(self) -> list[Any]:
+        """Items of the target without their labels: its training items, or where it has none, lines of its files."""
+        from nlptransfer.data.text_lines import find_text_source
+        from nlptransfer.data.words import split_tokens
+
+        if self.target_train is not None:
+            return self.target_train.items[:MOST_UNLABELLED]
+        lines = (line for name in self.target_text for line in find_text_source(name, data_dir=self.data_dir).lines())
+        first = list(islice((line for line in lines if line.strip()), MOST_UNLABELLED))
+        return [split_tokens(line) for line in first] if self.is_tagging else first
 
     def few_target_labels(self, number: int, *, seed: int) -> LabelledItems:
         """So many labelled items of the target, drawn by the seed: for one seed 10 are among 100."""

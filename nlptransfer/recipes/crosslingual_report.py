@@ -165,12 +165,20 @@ def keep_model(
     from nlptransfer.crosslingual.bridged_model import BridgedTagger, BridgedTextClassifier
     from nlptransfer.evaluation.model_card import model_card
     from nlptransfer.experiments import cell_folder
+    from nlptransfer.models.model_ensemble import TaggerEnsemble, TextClassifierEnsemble
     from nlptransfer.models.saving import check_reload
     from nlptransfer.recipes.processes import tell
 
     seed = settings.seeds[0]
     place = cell_folder(settings.output_dir, chosen.name, seed)
-    model = train_model(settings, pair, bridging, chosen, seed, accelerator, tell, place).model
+    bridged = BridgedTagger if pair.is_tagging else BridgedTextClassifier
+    models: list[Any] = []
+    for own in chosen.members or (chosen,):
+        model = train_model(settings, pair, bridging, own, seed, accelerator, tell, place).model
+        models.append(bridged(model, bridging.reader(own.reads.spelling)))
+    whole = models[0]
+    if chosen.members:
+        whole = TaggerEnsemble(models) if pair.is_tagging else TextClassifierEnsemble(models)
     what = "Tags words" if pair.is_tagging else f"Tells {', '.join(pair.label_names)} apart"
     card = model_card(
         title=f"{'Tagger' if pair.is_tagging else 'Text classifier'} ({chosen.name})",
@@ -182,11 +190,9 @@ def keep_model(
         signature=signature,
         notes=warnings,
     )
-    bridged = BridgedTagger if pair.is_tagging else BridgedTextClassifier
-    whole = bridged(model, bridging.reader(chosen.reads.spelling))
     whole.save_pretrained(folder.model, card=card)
-    items, model = pair.target_test.items[:100], whole
-    check_reload(folder.model, items, model.predict(items))
+    items = pair.target_test.items[:100]
+    check_reload(folder.model, items, whole.predict(items))
 
 
 def print_plan(settings: Settings, pair: LanguagePair, bridging: Bridging, systems: Sequence[System]) -> None:

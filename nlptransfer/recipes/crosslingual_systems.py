@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlptransfer.errors import InputError
 from nlptransfer.recipes.crosslingual_bridges import Bridge, Bridging, parse_bridge
 from nlptransfer.recipes.crosslingual_data import LabelledItems, LanguagePair, as_dataset, rewritten
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from nlptransfer.embeddings.extractors import Extractor
     from nlptransfer.embeddings.word_vectors import WordVectors
     from nlptransfer.experiments import Cell
+    from nlptransfer.models.tagger import RecurrentTagger
     from nlptransfer.recipes.cross_lingual_transfer import Settings
 
 REFERENCE = "target_trained"
 TARGET_ONLY = "target_only"
 BASELINE = "none"
+ENSEMBLE = "ensemble"
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights"
 _MOST_REPEATS = 20
@@ -34,18 +38,26 @@ class System:
 
     Attributes:
         name: in scores, files and plots.
-        bridge: from the source's model to the target; None where the target's labels alone are trained on.
+        bridge: from the source's model to the target; None for an ensemble, and where the target's labels alone are
+            trained on.
         labels: labelled target items that it is trained on.
+        members: of an ensemble.
     """
 
     name: str
     bridge: Bridge | None
     labels: int
+    members: tuple[System, ...] = ()
 
     @property
     def reads(self) -> Bridge:
         """How it reads the target."""
         return self.bridge or _PLAIN
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it comes from the source to the target, so that it can be chosen."""
+        return self.bridge is not None or bool(self.members)
 
 
 @dataclass(frozen=True)
@@ -57,26 +69,63 @@ class Trained:
         predict: items -> labels: a list per sentence, or one per text.
         history: one row per epoch.
         dev_accuracy: on the development data of what it was trained on.
+        rounds: of self-training, what each did.
     """
 
     model: Any
     predict: Callable[[Sequence[Any]], list[Any]]
     history: list[dict[str, Any]]
     dev_accuracy: float
+    rounds: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the model of a system is trained on, as it is spelt for it.
+
+    Attributes:
+        train: items and labels.
+        dev: likewise, to choose epochs by.
+        names: the labels that occur.
+        vectors: of words; None for random ones.
+    """
+
+    train: LabelledItems
+    dev: LabelledItems
+    names: list[str]
+    vectors: WordVectors | None
 
 
 def list_systems(settings: Settings, pair: LanguagePair) -> list[System]:
-    """No bridge first, then the bridges as asked for, for each number of target labels; at last the reference."""
-    systems = []
+    """No bridge first, then the bridges as asked for and their ensemble, for each number of target labels; at last the
+    reference.
+
+    Raises:
+        InputError: self-training is asked for, and there is no unlabelled text of the target.
+    """
+    systems: list[System] = []
     bridges = {name: parse_bridge(name) for name in (BASELINE, *settings.bridges)}
+    if any(bridge.rounds for bridge in bridges.values()) and not pair.unlabelled_target():
+        raise InputError(
+            "self-training needs unlabelled text of the target, and there is none",
+            remedy="Name files of it with --target_text, or a corpus with --target_train, whose labels are not read.",
+        )
     for number in settings.target_labels:
         mark = f"@{number}" if len(settings.target_labels) > 1 or number else ""
-        systems += [System(bridge.name.replace(":", "=") + mark, bridge, number) for bridge in bridges.values()]
+        own = {bridge.name: _system(bridge, mark, number) for bridge in bridges.values()}
+        systems += own.values()
+        if settings.ensemble:
+            members = tuple(own[parse_bridge(name).name] for name in settings.ensemble)
+            systems.append(System(ENSEMBLE + mark, None, number, members))
         if number:
             systems.append(System(TARGET_ONLY + mark, None, number))
     if settings.reference and pair.target_train is not None:
         systems.append(System(REFERENCE, None, len(pair.target_train)))
     return systems
+
+
+def _system(bridge: Bridge, mark: str, labels: int) -> System:
+    return System(bridge.name.replace(":", "=") + mark, bridge, labels)
 
 
 def train_system(
@@ -104,29 +153,56 @@ def train_system(
     from nlptransfer.experiments import Cell
 
     started = time.perf_counter()
-    bridge = system.reads
-    spell_source, spell_target = speller(pair, bridging, bridge)
-    trained = train_model(settings, pair, bridging, system, seed, accelerator, tell, folder)
-    facts: dict[str, Any] = {"dev_accuracy": trained.dev_accuracy}
-    if system.bridge is not None and settings.simulate:
+    systems = system.members or (system,)
+    spellers = [speller(pair, bridging, own.reads) for own in systems]
+    trained = [train_model(settings, pair, bridging, own, seed, accelerator, tell, folder) for own in systems]
+
+    def of_source(items: Sequence[Any]) -> list[Any]:
+        return _ask(trained, [source(items) for source, _ in spellers])
+
+    def of_target(items: Sequence[Any]) -> list[Any]:
+        return _ask(trained, [target(items) for _, target in spellers])
+
+    facts: dict[str, Any] = {
+        "dev_accuracy": share_right(of_source(pair.dev.items), pair.dev.labels)
+        if system.members
+        else trained[0].dev_accuracy
+    }
+    if system.members:
+        facts["members"] = [own.name for own in systems]
+    elif system.reads.rounds:
+        facts["self_training"] = list(trained[0].rounds)
+    if system.crosses and settings.simulate:
         # The source's development data as the target would write them: labels of the target are not needed.
         written = as_target(pair, bridging, pair.dev.items)
-        facts["simulated_accuracy"] = share_right(trained.predict(spell_target(written)), pair.dev.labels)
-    predictions = [
-        labelled(
-            pair,
-            system.name,
-            "target_test",
-            seed,
-            pair.target_test,
-            trained.predict(spell_target(pair.target_test.items)),
-        )
-    ]
-    if system.bridge is not None and pair.source_test is not None:
-        predicted = trained.predict(spell_source(pair.source_test.items))
+        facts["simulated_accuracy"] = share_right(of_target(written), pair.dev.labels)
+    test = pair.target_test
+    predictions = [labelled(pair, system.name, "target_test", seed, test, of_target(test.items))]
+    if system.crosses and pair.source_test is not None:
+        predicted = of_source(pair.source_test.items)
         predictions.insert(0, labelled(pair, system.name, "source_test", seed, pair.source_test, predicted))
-    history = [{"system": system.name, "seed": seed, **row} for row in trained.history]
+    # An ensemble has learnt nothing that its members have not told.
+    rows = [] if system.members else trained[0].history
+    history = [{"system": system.name, "seed": seed, **row} for row in rows]
     return Cell(predictions, history, time.perf_counter() - started, facts)
+
+
+def _ask(trained: Sequence[Trained], items: Sequence[Sequence[Any]]) -> list[Any]:
+    """The labels of items that each model reads in its own spelling: those of one, or of the mean of several."""
+    if len(trained) == 1:
+        return trained[0].predict(items[0])
+    from itertools import accumulate, pairwise
+
+    from nlptransfer.models.ensemble_rules import average_probabilities, most_probable
+
+    models = [own.model for own in trained]
+    ids = most_probable(
+        average_probabilities([model.predict_proba(own) for model, own in zip(models, items, strict=True)])
+    )
+    if not hasattr(models[0], "tags"):
+        return [models[0].labels[number] for number in ids]
+    tags = [models[0].tags[number] for number in ids]
+    return [tags[start:end] for start, end in pairwise(accumulate(map(len, items[0]), initial=0))]
 
 
 def speller(
@@ -162,17 +238,44 @@ def train_model(
     tell: Callable[[str], Any],
     folder: Path,
 ) -> Trained:
-    """The model of a system, trained, or as an earlier system has left it: bridges may share one."""
+    """The model of a system, trained, or as an earlier system has left it: bridges may share one.
+
+    Raises:
+        InputError: what was kept was trained on other words.
+    """
     bridge = system.reads
-    spell_source, spell_target = speller(pair, bridging, bridge)
+    place = folder.parent / "models" / model_name(system, seed)
+    data = training_data(settings, pair, bridging, system, seed)
+    check_kept(place, data.train)
+    if bridge.rounds:
+        _, _, mark = system.name.partition("@")
+        before = _system(bridge.without_rounds, mark and f"@{mark}", system.labels)
+        base = train_model(settings, pair, bridging, before, seed, accelerator, tell, folder)
+        return self_train(settings, pair, bridging, system, data, base, seed, accelerator, place, tell)
+    if bridge.model == "encoder":
+        return fit_encoder(
+            settings, pair, data.names, data.train, data.dev, seed, accelerator, place, tell, system.name
+        )
+    if pair.is_tagging:
+        return fit_tagger(settings, bridge, data, seed, accelerator, place, tell, system.name)
+    return fit_classifier(bridge, data, seed)
+
+
+def training_data(
+    settings: Settings, pair: LanguagePair, bridging: Bridging, system: System, seed: int
+) -> TrainingData:
+    """What a system's model is trained on: the source, or the target's labels, or both."""
+    bridge = system.reads
     if system.bridge is None:
         few = pair.few_target_labels(system.labels, seed=seed)
         num_dev = max(1, round(_TARGET_DEV * len(few)))
+        few = rewritten(few, speller(pair, bridging, bridge)[1](few.items))
         dev, train = few.rows(range(num_dev)), few.rows(range(num_dev, len(few)))
         if not len(train):
             train = dev
         vectors = bridging.target_vectors
     else:
+        spell_source, spell_target = speller(pair, bridging, bridge)
         train = rewritten(pair.train, spell_source(pair.train.items))
         dev = rewritten(pair.dev, spell_source(pair.dev.items))
         if system.labels:
@@ -181,17 +284,120 @@ def train_model(
             repeats = max(1, min(_MOST_REPEATS, len(train) // (2 * len(few))))
             train = LabelledItems([*train.items, *few.items * repeats], [*train.labels, *few.labels * repeats])
         vectors = bridging.vectors(bridge) if bridge.model != "encoder" else None
-    place = folder.parent / "models" / model_name(system, seed)
-    names = label_names(train)
-    if bridge.model == "encoder":
-        trained = fit_encoder(settings, pair, names, train, dev, seed, accelerator, place, tell, system.name)
-    elif pair.is_tagging:
-        trained = fit_tagger(
-            settings, bridge, pair, names, train, dev, vectors, seed, accelerator, place, tell, system.name
+    return TrainingData(train, dev, label_names(train), vectors)
+
+
+def check_kept(place: Path, train: LabelledItems) -> None:
+    """Note what a model is trained on, or refuse one that an earlier try has trained on something else.
+
+    Raises:
+        InputError: the two differ.
+    """
+    import json
+
+    import xxhash
+
+    from nlptransfer.files import write_json
+
+    digest = xxhash.xxh3_128_hexdigest(json.dumps([train.items, train.labels]).encode())
+    file = place / "trained_on.json"
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))["digest"]
+        if kept != digest:
+            raise _other_words(place, expected=f"training items with the digest {digest}", found=kept)
+        return
+    place.mkdir(parents=True, exist_ok=True)
+    write_json(file, {"digest": digest})
+
+
+def _other_words(place: Path, *, expected: str, found: str) -> InputError:
+    return InputError(
+        "the model that was kept was trained on other words or labels than this run makes",
+        where=place,
+        expected=expected,
+        found=found,
+        remedy="The bridge spells words otherwise since, as after an update or a change of its text or pairs. Start "
+        "anew without --resume, in another --output_dir.",
+    )
+
+
+def _load_weights(model: RecurrentTagger, place: Path) -> None:
+    from nlptransfer.models.saving import read_tensors
+
+    try:
+        model.load_state_dict(read_tensors(place, WEIGHTS))
+    except RuntimeError as error:  # of a run that was begun before such digests were kept
+        raise _other_words(place, expected="weights of the same sizes", found=" ".join(str(error).split())) from error
+
+
+def self_train(
+    settings: Settings,
+    pair: LanguagePair,
+    bridging: Bridging,
+    system: System,
+    data: TrainingData,
+    base: Trained,
+    seed: int,
+    accelerator: Accelerator,
+    place: Path,
+    tell: Callable[[str], Any],
+) -> Trained:
+    """Go on from a bridge's model with the target's unlabelled items, whose labels nobody looks at."""
+    import json
+
+    import nlptransfer
+    from nlptransfer.files import write_json, write_whole
+    from nlptransfer.models.saving import write_tensors
+    from nlptransfer.recipes import crosslingual_self_training as rounds_of
+
+    bridge = system.reads
+    spell_target = speller(pair, bridging, bridge)[1]
+    target = spell_target(pair.unlabelled_target())
+    simulated = spell_target(as_target(pair, bridging, pair.dev.items)) if settings.simulate else data.dev.items
+    train = (data.train.items, label_ids(data.train.labels, data.names))
+    kept = place / "self_training.json"
+    done = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+    if not pair.is_tagging and bridge.model != "encoder":
+        extractor = _extractor(bridge, data, [*data.train.items, *target])
+        linear, rounds = rounds_of.self_train_linear(
+            extractor, data.names, train, target, num_rounds=bridge.rounds, seed=seed, tell=tell, name=system.name
         )
+        accuracy = share_right(linear.predict(data.dev.items), data.dev.labels)
+        return Trained(linear, linear.predict, [], accuracy, tuple(rounds))
+    model: Any
+    if bridge.model == "encoder":
+        model = nlptransfer.load(place / "model") if done else base.model
     else:
-        trained = fit_classifier(bridge, names, train, dev, vectors, seed)
-    return trained
+        model = _build_tagger(settings, bridge, data, seed, more=target)
+        if done:
+            _load_weights(model, place)
+        else:
+            rounds_of.know_words(model, base.model)
+        model.to(accelerator.device)
+    if done is None:
+        num_judged = len(data.dev) if not pair.is_tagging else sum(map(len, data.dev.items))
+
+        def judge() -> float:
+            return share_right(model.predict(simulated), data.dev.labels)
+
+        if bridge.model == "encoder":
+            history, rounds = rounds_of.self_train_encoder(
+                model, train, (data.dev.items, label_ids(data.dev.labels, data.names)), target, settings=settings,
+                judge=judge, num_judged=num_judged, num_rounds=bridge.rounds, seed=seed, accelerator=accelerator,
+                tell=tell, name=system.name,
+            )  # fmt: skip
+            model.save_pretrained(place / "model")
+        else:
+            history, rounds = rounds_of.self_train_tagger(
+                model, train, target, settings=settings, judge=judge, num_judged=num_judged,
+                num_rounds=bridge.rounds, seed=seed, accelerator=accelerator, tell=tell, name=system.name,
+            )  # fmt: skip
+            with write_whole(place / f"{WEIGHTS}.safetensors") as temporary:
+                write_tensors(temporary, model.state_dict())
+        done = {"history": history, "rounds": rounds}
+        write_json(kept, done)
+    accuracy = share_right(model.predict(data.dev.items), data.dev.labels)
+    return Trained(model, model.predict, [*base.history, *done["history"]], accuracy, tuple(done["rounds"]))
 
 
 def label_names(items: LabelledItems) -> list[str]:
@@ -212,37 +418,19 @@ def label_ids(labels: Sequence[Any], names: Sequence[str]) -> list[Any]:
 def model_name(system: System, seed: int) -> str:
     """The folder of a system's model: bridges that differ in how the target is spelt alone share it."""
     bridge = system.reads
-    if system.labels:
+    if system.labels or bridge.rounds:
         return f"{system.name}-{seed}"
     training = "source_as_target" if bridge.spelling == "script_train" else "source"
     spelling = f"-{bridge.spelling}" if bridge.model in ("vectors", "subwords") else ""
     return f"{training}-{bridge.model}{spelling}-{seed}"
 
 
-def fit_tagger(
-    settings: Settings,
-    bridge: Bridge,
-    pair: LanguagePair,
-    names: list[str],
-    train: LabelledItems,
-    dev: LabelledItems,
-    vectors: WordVectors | None,
-    seed: int,
-    accelerator: Accelerator,
-    place: Path,
-    tell: Callable[[str], Any],
-    name: str,
-) -> Trained:
-    """A recurrent tagger."""
-    import json
-
-    from nlptransfer.data.batching import Batches
-    from nlptransfer.files import write_json, write_whole
-    from nlptransfer.models.saving import read_tensors, write_tensors
+def _build_tagger(
+    settings: Settings, bridge: Bridge, data: TrainingData, seed: int, *, more: Sequence[Sequence[str]] = ()
+) -> RecurrentTagger:
+    """A recurrent tagger before training; it knows the words of the training data and of `more` sentences."""
     from nlptransfer.models.tagger import TaggerShape
-    from nlptransfer.recipes.recurrent_taggers import make_optimizer, make_tagger, tagging_step
-    from nlptransfer.training.loop import train as run_training
-    from nlptransfer.training.schedules import linear
+    from nlptransfer.recipes.recurrent_taggers import make_tagger
 
     joint = bridge.model in ("vectors", "subwords")
     # Letters of two scripts have nothing to tell each other.
@@ -254,20 +442,45 @@ def fit_tagger(
         head=settings.head,
         dropout=settings.dropout,
     )
-    dataset = as_dataset(train, names)
-    embedding = "random" if vectors is None else "frozen" if joint else settings.embedding
-    model = make_tagger(
-        dataset, vectors, shape, embedding=embedding, dim=settings.embedding_dim, seed=seed,
+    words = LabelledItems(
+        [*data.train.items, *more], [*data.train.labels, *([data.names[0]] * len(sentence) for sentence in more)]
+    )
+    embedding: Any = "random" if data.vectors is None else "frozen" if joint else settings.embedding
+    return make_tagger(
+        as_dataset(words, data.names), data.vectors, shape, embedding=embedding, dim=settings.embedding_dim, seed=seed,
         metadata={"tag_column": settings.tag_column},
     )  # fmt: skip
+
+
+def fit_tagger(
+    settings: Settings,
+    bridge: Bridge,
+    data: TrainingData,
+    seed: int,
+    accelerator: Accelerator,
+    place: Path,
+    tell: Callable[[str], Any],
+    name: str,
+) -> Trained:
+    """A recurrent tagger."""
+    import json
+
+    from nlptransfer.data.batching import Batches
+    from nlptransfer.files import write_json, write_whole
+    from nlptransfer.models.saving import write_tensors
+    from nlptransfer.recipes.recurrent_taggers import make_optimizer, tagging_step
+    from nlptransfer.training.loop import train as run_training
+    from nlptransfer.training.schedules import linear
+
+    train, dev, names = data.train, data.dev, data.names
+    model = _build_tagger(settings, bridge, data, seed)
     model.to(accelerator.device)
     encoded = model.encode(dev.items, label_ids(dev.labels, names))
     history: list[dict[str, Any]] = []
     kept = place / "history.json"
     if kept.exists():
-        model.load_state_dict(read_tensors(place, WEIGHTS))
+        _load_weights(model, place)
     else:
-        place.mkdir(parents=True, exist_ok=True)
 
         def on_epoch(row: Any) -> None:
             history.append(dict(row))
@@ -280,9 +493,9 @@ def fit_tagger(
             model,
             tagging_step,
             Batches(
-                model.encode(dataset["tokens"][:], dataset["tags"][:]),
+                model.encode(train.items, label_ids(train.labels, names)),
                 batch_size=settings.batch_size,
-                max_length=shape.max_length,
+                max_length=model.shape.max_length,
                 seed=seed,
             ),
             make_optimizer(model, learning_rate=settings.learning_rate),
@@ -360,28 +573,14 @@ def fit_encoder(
     return Trained(model, model.predict, rows, share_right(model.predict(dev.items), dev.labels))
 
 
-def fit_classifier(
-    bridge: Bridge,
-    names: list[str],
-    train: LabelledItems,
-    dev: LabelledItems,
-    vectors: WordVectors | None,
-    seed: int,
-) -> Trained:
+def fit_classifier(bridge: Bridge, data: TrainingData, seed: int) -> Trained:
     """A logistic regression: on the words of a text and pairs of them, or on the mean of their vectors."""
     import numpy as np
 
-    from nlptransfer.embeddings.averaged_vectors import AveragedVectors
-    from nlptransfer.embeddings.extractors import Extractor
-    from nlptransfer.embeddings.ngrams import NgramVectorizer
     from nlptransfer.finetuning.feature_extraction import fit_feature_classifier
 
-    extractor: Extractor
-    if bridge.model in ("vectors", "subwords"):
-        assert vectors is not None
-        extractor = AveragedVectors(vectors, weighting="idf").fit(train.items)
-    else:
-        extractor = NgramVectorizer(weighting="tfidf", normalize=True).fit(train.items)
+    train, dev, names = data.train, data.dev, data.names
+    extractor = _extractor(bridge, data, train.items)
     fitted = fit_feature_classifier(
         extractor.transform(train.items),
         np.array(label_ids(train.labels, names)),
@@ -390,6 +589,17 @@ def fit_classifier(
     )
     model = fitted.text_classifier(extractor, names)
     return Trained(model, model.predict, [], share_right(model.predict(dev.items), dev.labels))
+
+
+def _extractor(bridge: Bridge, data: TrainingData, texts: list[str]) -> Extractor:
+    """What makes features of texts, with the terms and their rarity from these texts."""
+    from nlptransfer.embeddings.averaged_vectors import AveragedVectors
+    from nlptransfer.embeddings.ngrams import NgramVectorizer
+
+    if bridge.model in ("vectors", "subwords"):
+        assert data.vectors is not None
+        return AveragedVectors(data.vectors, weighting="idf").fit(texts)
+    return NgramVectorizer(weighting="tfidf", normalize=True).fit(texts)
 
 
 def share_right(predicted: Sequence[Any], gold: Sequence[Any]) -> float:
