@@ -200,3 +200,69 @@ def test_a_pair_of_scripts_without_rules_says_that_a_table_can_be_supplied(
     main([*flags, str(tmp_path / "with"), "--table", str(table)])
     metrics = json.loads((tmp_path / "with" / "metrics.json").read_text(encoding="utf-8"))
     assert mean_score(metrics, "rules") > mean_score(metrics, "none") + 0.3
+
+
+def write_conllu(path: Path, rows: list[dict[str, Any]]) -> None:
+    blocks = (
+        "".join(
+            f"{number}\t{word}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n"
+            for number, (word, tag) in enumerate(zip(row["tokens"], row["tags"], strict=True), start=1)
+        )
+        for row in rows
+    )
+    path.write_text("\n".join(blocks) + "\n", encoding="utf-8")
+
+
+def write_vectors(path: Path, words: list[str], matrix: np.ndarray) -> None:
+    rows = [
+        f"{word} {' '.join(f'{value:.5f}' for value in vector)}" for word, vector in zip(words, matrix, strict=True)
+    ]
+    path.write_text(f"{len(words)} {matrix.shape[1]}\n" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+def test_treebanks_and_vectors_of_one_s_own_cross_between_scripts_that_the_toolkit_has_no_rules_for(
+    files: Path, tmp_path: Path
+) -> None:
+    rows = [
+        json.loads(line)
+        for name in ("train", "test")
+        for line in (files / "source" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    # Georgian for Armenian: letters in another order, so that neither is the other's by sound.
+    source = str.maketrans("abcdefghijklmnopqrstuvwxyz", "აბგდევზთიკლმნოპჟრსტუფქღყშჩ")
+    target = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ճկլխծմնհօպջռսվցտրքփևյշչէըղ")
+
+    def spelt(own: list[dict[str, Any]], letters: Any) -> list[dict[str, Any]]:
+        return [{**row, "tokens": [word.lower().translate(letters) for word in row["tokens"]]} for row in own]
+
+    for folder in ("kat", "hye"):
+        (tmp_path / folder).mkdir()
+    write_conllu(tmp_path / "kat" / "train.conllu", spelt(rows[:300], source))
+    write_conllu(tmp_path / "kat" / "test.conllu", spelt(rows[300:350], source))
+    write_conllu(tmp_path / "hye" / "test.conllu", spelt(rows[350:450], target))
+    tag_of = {
+        word.lower(): tag for row in rows for word, tag in zip(row["tokens"], row["tags"], strict=True)
+    }  # a word's usual tag
+    words, tags = list(tag_of), sorted(set(tag_of.values()))
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(len(tags), 16))
+    matrix = np.array([centres[tags.index(tag_of[word])] for word in words]) + 0.3 * random.normal(
+        size=(len(words), 16)
+    )
+    rotation = np.linalg.qr(random.normal(size=(16, 16)))[0]
+    write_vectors(tmp_path / "kat.vec", [word.translate(source) for word in words], matrix)
+    write_vectors(tmp_path / "hye.vec", [word.translate(target) for word in words], matrix @ rotation)
+    pairs = [f"{word.translate(source)}\t{word.translate(target)}" for word in words[::3]]
+    (tmp_path / "pairs.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    main(
+        [
+            *SMALL, "--source", str(tmp_path / "kat"), "--target", str(tmp_path / "hye"), "--bridges", "vectors",
+            "--source_vectors", str(tmp_path / "kat.vec"), "--target_vectors", str(tmp_path / "hye.vec"),
+            "--pairs", str(tmp_path / "pairs.tsv"), "--simulate", "false", "--output_dir", str(tmp_path / "run"),
+        ]
+    )  # fmt: skip
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert mean_score(metrics, "vectors") > mean_score(metrics, "none") + 0.3
+    tagger = nlptransfer.load(tmp_path / "run")
+    sentence = spelt(rows[350:351], target)[0]["tokens"]
+    assert len(tagger.predict([sentence])[0]) == len(sentence)
