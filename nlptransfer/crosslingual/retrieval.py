@@ -261,6 +261,31 @@ class RetrievalScores:
     num_queries: int
 
 
+@dataclass(frozen=True, eq=False)
+class QueryRanks:
+    """How each query of a lexicon came out, for intervals and comparisons over queries.
+
+    Attributes:
+        queries: (Q,) int64 source rows, ascending.
+        best_rank: (Q,) int64 place of the first right answer, from 1.
+        average_precision: (Q,) float64, 0..1.
+    """
+
+    queries: np.ndarray
+    best_rank: np.ndarray
+    average_precision: np.ndarray
+
+    def scores(self) -> RetrievalScores:
+        """The means over the queries."""
+        return RetrievalScores(
+            precision_at_1=float((self.best_rank <= 1).mean()),
+            precision_at_5=float((self.best_rank <= 5).mean()),
+            precision_at_10=float((self.best_rank <= 10).mean()),
+            mean_average_precision=float(self.average_precision.mean()),
+            num_queries=len(self.queries),
+        )
+
+
 def score_translations(
     source: np.ndarray,
     target: np.ndarray,
@@ -301,14 +326,7 @@ def score_translations(
         >>> scores = score_translations(alignment.transform_source(source.matrix), target.matrix, rows.pairs)
         >>> print(f"P@1 {scores.precision_at_1:.3f}, {rows.summary()}")
     """
-    pairs = np.unique(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=0)
-    if not len(pairs):
-        raise InputError(
-            "no pair of the lexicon has a vector on both sides",
-            remedy="Check the languages and the spelling of the lexicon and of the vectors.",
-        )
-    if (pairs < 0).any() or (pairs >= [len(source), len(target)]).any():
-        raise ValueError("the pairs must be rows of the two matrices")
+    pairs = _checked_pairs(pairs, len(source), len(target))
     _, penalty = hub_penalties(
         source,
         target,
@@ -317,21 +335,55 @@ def score_translations(
         inverse_temperature=inverse_temperature,
         precision=precision,
     )
+    return rank_answers(source, target, pairs, target_penalty=penalty).scores()
+
+
+def rank_answers(
+    source: np.ndarray, target: np.ndarray, pairs: np.ndarray, *, target_penalty: np.ndarray
+) -> QueryRanks:
+    """Where the right answers of each query come, for whoever has the penalties already or wants more than means.
+
+    Args:
+        source: (N, D) in the shared space.
+        target: (V, D).
+        pairs: (P, 2) rows of right answers, several for a source row if need be.
+        target_penalty: (V,) b(y) of `hub_penalties` or `csls_penalties`.
+
+    Returns:
+        Ranks and average precision by query.
+
+    Raises:
+        InputError: there is no pair, or a number is not finite.
+        ValueError: a pair that is no row.
+
+    Compare with: `score_translations`, which finds the penalties itself and gives the means.
+
+    Example:
+        >>> _, penalty = hub_penalties(mapped_source, mapped_target, "csls")
+        >>> ranks = rank_answers(mapped_source, mapped_target, rows.pairs, target_penalty=penalty)
+        >>> (ranks.best_rank <= 5).mean()
+    """
+    pairs = _checked_pairs(pairs, len(source), len(target))
     queries, query_of_pair = np.unique(pairs[:, 0], return_inverse=True)
-    ranks = _ranks(unit_rows(source[queries]), unit_rows(target), penalty, query_of_pair, pairs[:, 1])
+    ranks = _ranks(unit_rows(source[queries]), unit_rows(target), target_penalty, query_of_pair, pairs[:, 1])
     # Sorted by query, then by rank: the i-th right answer of its query.
     order = np.lexsort((ranks, query_of_pair))
     counts = np.bincount(query_of_pair)
     place = np.arange(len(ranks)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
     average = np.bincount(query_of_pair, place / ranks[order]) / counts
-    best = ranks[order][place == 1]
-    return RetrievalScores(
-        precision_at_1=float((best <= 1).mean()),
-        precision_at_5=float((best <= 5).mean()),
-        precision_at_10=float((best <= 10).mean()),
-        mean_average_precision=float(average.mean()),
-        num_queries=len(queries),
-    )
+    return QueryRanks(queries, ranks[order][place == 1], average)
+
+
+def _checked_pairs(pairs: np.ndarray, num_source: int, num_target: int) -> np.ndarray:
+    pairs = np.unique(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=0)
+    if not len(pairs):
+        raise InputError(
+            "no pair of the lexicon has a vector on both sides",
+            remedy="Check the languages and the spelling of the lexicon and of the vectors.",
+        )
+    if (pairs < 0).any() or (pairs >= [num_source, num_target]).any():
+        raise ValueError("the pairs must be rows of the two matrices")
+    return pairs
 
 
 def _ranks(

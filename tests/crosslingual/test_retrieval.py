@@ -146,6 +146,21 @@ def test_precision_and_average_precision_are_those_counted_by_hand(monkeypatch: 
     assert score_translations(source, target, pairs, retrieval="cosine") == scores, "one query at a time"
 
 
+def test_ranks_by_query_are_those_of_a_sorted_matrix_and_their_means_the_scores() -> None:
+    rng = np.random.default_rng(5)
+    source, target = rng.standard_normal((9, 4)), rng.standard_normal((30, 4))
+    pairs = np.array([[7, 3], [2, 11], [7, 20], [2, 0], [5, 29]])
+    _, penalty = retrieval.hub_penalties(source, target, "csls")
+    found = retrieval.rank_answers(source, target, pairs, target_penalty=penalty)
+    cosines = (source @ target.T) / np.outer(np.linalg.norm(source, axis=1), np.linalg.norm(target, axis=1))
+    order = np.argsort(np.argsort(-(cosines - penalty), axis=1), axis=1) + 1  # (9, 30) ranks
+    assert found.queries.tolist() == [2, 5, 7]
+    assert found.best_rank.tolist() == [min(order[2, [0, 11]]), order[5, 29], min(order[7, [3, 20]])]
+    first, second = sorted(order[7, [3, 20]])
+    assert found.average_precision[2] == pytest.approx((1 / first + 2 / second) / 2)
+    assert found.scores() == score_translations(source, target, pairs)
+
+
 def test_of_equal_answers_the_first_row_wins() -> None:
     target = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     scores = [
