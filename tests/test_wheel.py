@@ -85,7 +85,7 @@ def test_the_installed_recipe_runs_its_sample_from_another_folder_without_a_netw
 ) -> None:
     flags = ["--output_dir", "out", "--device", "cpu"]
     flags += {
-        "bilingual_lexicon": ["--methods", "procrustes"],
+        "bilingual_lexicon": ["--seed_pairs", "given"],
         "denoising_autoencoder": ["--epochs", "1", "--max_features", "500", "--output_dim", "100"],
         "pretrain_encoder": [
             "--max_steps",

@@ -140,7 +140,7 @@ class Induction:
             seed_pairs: where it starts from.
             method: how it goes on.
             seed: of what self-learning draws.
-            history: gets a row for each iteration.
+            history: gets a row for each iteration, of which Procrustes has one.
         """
         import numpy as np
 
@@ -156,11 +156,13 @@ class Induction:
 
         def keep(now: Iteration) -> None:
             if history is not None:
-                row = {"number_of_pairs": now.num_pairs, "mean_similarity": now.mean_similarity}
+                row = {"num_pairs": now.num_pairs, "mean_similarity": now.mean_similarity}
                 history.append({"system": system, "seed": seed, "epoch": now.number, **row})
 
         if method == "procrustes":
             fitted = fit_procrustes(source, target, rows)
+            if history is not None:
+                history.append({"system": system, "seed": seed, "epoch": 1, "num_pairs": len(rows)})
         else:
             # A seed that determines a rotation is trusted; from a weaker one chance helps out of poor beginnings.
             trusted = lexicon is not None and len(rows) >= source.shape[1]

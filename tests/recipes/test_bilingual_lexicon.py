@@ -157,7 +157,9 @@ def test_the_report_opens_and_says_what_was_chosen_and_how(finished: tuple[Path,
     assert page.count("data:image/png;base64,") == 4, "two splits of the lexicon, two directions of writing"
     assert {path.name for path in (folder / "plots").iterdir()} >= {"scores_test.png", "scores_test_not_in_seeds.png"}
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert {row["system"] for row in history} == {"given+self_learning", "cognates+self_learning"}
+    assert {row["system"] for row in history} == {
+        f"{seed}+{method}" for seed in ("given", "cognates") for method in ("procrustes", "self_learning")
+    }
     assert metrics["recipe"] == "bilingual_lexicon"
     assert not (folder / "cells").exists()
 
