@@ -299,7 +299,11 @@ def plot_label_curve(
     for name, crossing in (crossings or {}).items():
         axes.axvline(crossing, color="#999999", linewidth=1, linestyle=(0, (2, 3)), label=_literal(name))
     ticks = sorted({number for own in curves.values() for number in own})
-    axes.set_xscale("log")
+    if ticks[0] > 0:
+        axes.set_xscale("log")
+    else:  # no labels at all stand a step before the fewest
+        fewest = next((number for number in ticks if number > 0), 1)
+        axes.set_xscale("symlog", linthresh=fewest, linscale=0.5)
     axes.set_xticks(ticks, [str(number) for number in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlabel(axis)

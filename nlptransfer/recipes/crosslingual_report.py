@@ -130,10 +130,9 @@ def make_figures(settings: Settings, scores: Sequence[Score]) -> dict[str, tuple
     """The curve over the number of target labels, where several were asked for."""
     from nlptransfer.evaluation.plots import plot_label_curve
 
-    means = [own for own in main_scores(scores) if "@" in own.system]
     if len(settings.target_labels) < 2:
         return {}
-    curve = plot_label_curve(means, axis="labelled target items")
+    curve = plot_label_curve(main_scores(scores), levels=(REFERENCE,), axis="labelled target items")
     return {"label_curve.png": ("What labels of the target add to each bridge; bars: intervals.", curve)}
 
 

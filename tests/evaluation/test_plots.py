@@ -308,6 +308,19 @@ def test_a_label_curve_joins_a_methods_numbers_of_labels_and_draws_the_others_as
     assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "50"]
 
 
+def test_no_labels_at_all_stand_a_step_before_the_fewest() -> None:
+    scores = [
+        Score(f"rules@{number}", "target_test", "accuracy", 0.5, 0.4, 0.6, 100, None) for number in (0, 10, 100, 1000)
+    ]
+    figure = plot_label_curve(scores)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "10", "100", "1000"]
+    places = axes.transData.transform([(number, 50.0) for number in (0, 10, 100, 1000)])[:, 0]
+    steps = np.diff(places)
+    assert steps[0] > 0.3 * steps[1], "each has room for its name"
+    np.testing.assert_allclose(steps[1], steps[2], rtol=0.05)
+
+
 def test_a_label_curve_needs_numbers_of_labels() -> None:
     with pytest.raises(ValueError, match="method@number"):
         plot_label_curve([])
