@@ -304,6 +304,7 @@ def plot_label_curve(
     else:  # no labels at all stand a step before the fewest
         fewest = next((number for number in ticks if number > 0), 1)
         axes.set_xscale("symlog", linthresh=fewest, linscale=0.5)
+        axes.set_xlim(left=-fewest / 4)
     axes.set_xticks(ticks, [str(number) for number in ticks])
     axes.set_xticks([], minor=True)
     axes.set_xlabel(axis)
