@@ -326,7 +326,7 @@ def _load_weights(model: RecurrentTagger, place: Path) -> None:
 
     try:
         model.load_state_dict(read_tensors(place, WEIGHTS))
-    except RuntimeError as error:  # of a run that was begun before such digests were kept
+    except RuntimeError as error:  # the digest says nothing of the target's words, which self-training knows, too
         raise _other_words(place, expected="weights of the same sizes", found=" ".join(str(error).split())) from error
 
 
