@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -31,10 +31,11 @@ class JointManyTask(nn.Module):
         layers: one per task; the lowest reads D features, the one above a layer of size H reads
             H + D + `label_dim`. Modules with an `output_dim`, such as `RecurrentEncoder` of one layer.
         label_dim: size of a label's embedding.
+        crf: the name of the top task, to score whole tag sequences there; those below pass on probabilities of labels.
         dropout: on the word features and after each layer, 0 to 1.
 
     Raises:
-        ValueError: not one layer per task, or a regression below the top, which has no labels to embed.
+        ValueError: not one layer per task, a regression below the top, which has no labels to embed, or a CRF there.
 
     Reference:
         Hashimoto et al. 2017, sections 2.2-2.4 and equation 2, https://aclanthology.org/D17-1206.
@@ -55,6 +56,7 @@ class JointManyTask(nn.Module):
         layers: Sequence[nn.Module],
         *,
         label_dim: int,
+        crf: Collection[str] = (),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -66,9 +68,15 @@ class JointManyTask(nn.Module):
                 raise ValueError(
                     f"the task {task.name!r} predicts numbers, which have no embeddings; put it at the top"
                 )
+        if below := set(crf) - {tasks[-1].name}:
+            raise ValueError(
+                f"a task below the top passes on probabilities of labels and has no CRF: {', '.join(sorted(below))}"
+            )
         self.words = words
         self.layers = nn.ModuleList(layers)
-        self.heads = nn.ModuleList(TaskHead(task, output_dim(layer)) for task, layer in zip(tasks, layers, strict=True))
+        self.heads = nn.ModuleList(
+            TaskHead(task, output_dim(layer), crf=task.name in crf) for task, layer in zip(tasks, layers, strict=True)
+        )
         self.label_embeddings = nn.ModuleList(nn.Linear(len(task.labels), label_dim, bias=False) for task in tasks[:-1])
         self.dropout = nn.Dropout(dropout)
 

@@ -42,7 +42,7 @@ class MultitaskShape:
         character_dim: features from the spelling.
         dropout: on the word features and after each layer, 0 to 1.
         word_dropout: how readily a rare training word is read as unknown; see `unknown_probability`.
-        crf: names of tagging tasks that score whole tag sequences; not in a joint many-task stack.
+        crf: names of tagging tasks that score whole tag sequences; in a joint many-task stack the top one alone may.
         depths: task name -> layers below its head, for hard sharing; a task not named is at the top.
         num_private_layers: of each task, on top of the shared ones in hard sharing, beside them in shared-private.
         label_dim: size of a label's embedding in a joint many-task stack.
@@ -84,8 +84,6 @@ class MultitaskShape:
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}; found {value!r}")
         if self.depths and self.sharing != "hard":
             raise ValueError(f"only in hard sharing do heads have depths of their own; sharing is {self.sharing!r}")
-        if self.crf and self.sharing == "joint_many_task":
-            raise ValueError("in a joint many-task stack each label has a probability of its own, so no task has a CRF")
 
 
 def make_network(
@@ -163,7 +161,7 @@ def make_network(
     if shape.sharing == "joint_many_task":
         above = layer_dim + words.output_dim + shape.label_dim
         stack = [layer for task in tasks for layer in make_layers(words.output_dim if task is tasks[0] else above, 1)]
-        return JointManyTask(tasks, words, stack, label_dim=shape.label_dim, dropout=shape.dropout)
+        return JointManyTask(tasks, words, stack, label_dim=shape.label_dim, crf=shape.crf, dropout=shape.dropout)
     if shape.sharing == "shared_private":
         return SharedPrivate(
             tasks,

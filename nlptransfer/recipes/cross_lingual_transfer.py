@@ -41,8 +41,9 @@ class Settings(RunSettings):
     task: Literal["tagging", "classification"] = "tagging"
     """A tag per word, or a label per text."""
     bridges: tuple[str, ...] = ("rules", "script", "script_train")
-    """How to cross: rules, script, script_train, vectors, subwords, encoder, and chains such as script+encoder, which
-    can end in self_training; an unknown one lists them. No bridge is always there."""
+    """How to cross: rules, script, script_train, translated, vectors, subwords, encoder, and chains such as
+    script+encoder, with source_weighting and self_training behind; an unknown one lists them. No bridge is always
+    there."""
     ensemble: tuple[str, ...] = ()
     """Bridges that are also asked together, as one more system: the mean of what they hold likely."""
     target_labels: tuple[int, ...] = (0,)
@@ -161,7 +162,14 @@ class Settings(RunSettings):
         for name, bridge in zip(self.bridges, bridges, strict=True):
             if bridge.model == "encoder" and self.encoder is None:
                 raise InputError(f"'{name}' needs an encoder", remedy="Name one with --encoder, or leave it out.")
-            if bridge.model == "vectors" and None in (self.source_vectors, self.target_vectors):
+            no_vectors = None in (self.source_vectors, self.target_vectors)
+            if bridge.spelling == "translated" and self.pairs is None and no_vectors:
+                raise InputError(
+                    f"'{name}' needs words with their translations",
+                    remedy="Name a file of them with --pairs, or the vectors of both languages with --source_vectors "
+                    "and --target_vectors, or leave it out.",
+                )
+            if bridge.model == "vectors" and no_vectors:
                 raise InputError(
                     f"'{name}' needs the vectors of both languages",
                     remedy="Name them with --source_vectors and --target_vectors, or leave it out.",

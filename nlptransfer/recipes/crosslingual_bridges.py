@@ -13,6 +13,8 @@ from nlptransfer.errors import InputError
 from nlptransfer.step_chains import Number, parse_chain
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nlptransfer.crosslingual.lexicon import Lexicon
     from nlptransfer.crosslingual.target_reader import TargetReader
     from nlptransfer.crosslingual.word_bridge import WordBridge
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from nlptransfer.recipes.crosslingual_data import LanguagePair
 
 Language = Literal["source", "target"]
-Spelling = Literal["none", "rules", "script", "script_train"]
+Spelling = Literal["none", "rules", "script", "script_train", "translated"]
 Model = Literal["recurrent", "vectors", "subwords", "encoder"]
 Spell = Callable[[Sequence[Sequence[str]]], list[list[str]]]
 
@@ -30,14 +32,18 @@ _STEPS: dict[str, Number | None] = {
     "rules": None,
     "script": None,
     "script_train": None,
+    "translated": None,
     "vectors": None,
     "subwords": None,
     "encoder": None,
+    "source_weighting": None,
     "self_training": Number("rounds", 1, "a whole number from 1 on"),
 }
 """What can be said in a bridge's name, each with the number that it can be given."""
 
-_SPELLINGS = ("none", "rules", "script", "script_train")
+_SPELLINGS = ("none", "rules", "script", "script_train", "translated")
+_INTO_TARGET = ("script_train", "translated")
+"""Spellings of the source's training text: the model reads the target as it is."""
 _MODELS = ("vectors", "subwords", "encoder")
 
 
@@ -49,15 +55,17 @@ class Bridge:
         name: as it was written.
         spelling: ``none``; ``rules`` and ``script``: the target's words are written in the source's script, letter by
             letter or as words that the source's text knows; ``script_train``: the source's training text is written in
-            the target's script, and the model reads the target as it is.
+            the target's script, and the model reads the target as it is; ``translated``: the same in its words.
         model: the recurrent network on vectors of the language that it reads; on ``vectors`` of both languages in one
             space; on vectors of ``subwords`` of both; or a pretrained ``encoder``.
+        weighted: whether source items count by how near they are to the target.
         rounds: of self-training on the target's unlabelled text.
     """
 
     name: str
     spelling: Spelling
     model: Model
+    weighted: bool = False
     rounds: int = 0
 
     @property
@@ -67,7 +75,7 @@ class Bridge:
 
 
 def parse_bridge(name: str) -> Bridge:
-    """Read a bridge's name: at most one way of spelling, one kind of model, and self-training, joined by ``+``.
+    """Read a bridge's name: at most one way of spelling, one kind of model, then what is put on top, joined by ``+``.
 
     Raises:
         InputError: an unknown step, or steps that do not go together.
@@ -86,18 +94,20 @@ def parse_bridge(name: str) -> Bridge:
             expected=f"one of {', '.join(_SPELLINGS)} and one of {', '.join(_MODELS)} at most",
             remedy="Leave one out.",
         )
-    order = [_SPELLINGS, _MODELS, ("self_training",)]
+    order = [_SPELLINGS, _MODELS, ("source_weighting",), ("self_training",)]
     places = [next(number for number, group in enumerate(order) if step in group) for step in names]
     if places != sorted(places):
         raise InputError(
             f"the bridge '{written}' is out of order",
-            expected="how words are spelt, then the model, then self_training, such as script+encoder+self_training",
+            expected="how words are spelt, then the model, then source_weighting, then self_training, such as "
+            "script+encoder+self_training",
         )
     rounds = next((int(number or 1) for step, number in steps if step == "self_training"), 0)
     return Bridge(
         written,
         spellings[0] if spellings else "none",  # type: ignore[arg-type]
         models[0] if models else "recurrent",  # type: ignore[arg-type]
+        "source_weighting" in names,
         rounds,
     )
 
@@ -115,6 +125,7 @@ class Bridging:
         from nlptransfer.crosslingual.transliteration import script_of
 
         self._readers: dict[Spelling, TargetReader] = {}
+        self._weights: dict[Spelling, np.ndarray] = {}
         self._settings = settings
         self._pair = pair
         self._tell = tell
@@ -129,6 +140,8 @@ class Bridging:
         """How the source's sentences are written before a model is trained on them."""
         if spelling == "script_train":
             return by_bridge(self.forth, self.normal("target"))
+        if spelling == "translated":
+            return self.translate
         from nlptransfer.crosslingual.target_reader import by_word
 
         return by_word(self.normal("source"))
@@ -144,7 +157,7 @@ class Bridging:
         if spelling not in self._readers:
             self._readers[spelling] = TargetReader(
                 self.scripts,
-                "none" if spelling == "script_train" else spelling,
+                "none" if spelling in _INTO_TARGET else spelling,  # type: ignore[arg-type]
                 table=self._settings.table,
                 reverse_table=self._settings.reverse_table,
                 bridge=self.back if spelling == "script" else None,
@@ -211,6 +224,73 @@ class Bridging:
         lexicon = read_lexicon(path, source_column=columns[0], target_column=columns[1])
         return [pair for pair in lexicon.pairs if not any(" " in word for word in pair)]
 
+    def translate(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The source's sentences word by word in the target's words; what has no translation letter by letter."""
+        from nlptransfer.crosslingual.label_projection import translate_words
+        from nlptransfer.crosslingual.target_reader import by_word
+
+        own, other = self.normal("source"), self.normal("target")
+        try:
+            rules = self.rules_forth
+        except InputError:  # there are none for these scripts: names and numbers stay as they are
+            rules = own
+        return translate_words(by_word(own)(sentences), self.lexicon, missing=lambda word: other(rules(word))).sentences
+
+    @cached_property
+    def lexicon(self) -> dict[str, list[str]]:
+        """Source words with their translations: the user's pairs, then the nearest in the space of both languages."""
+        from nlptransfer.crosslingual.retrieval import translate_both_ways, unit_rows
+
+        own, other = self.normal("source"), self.normal("target")
+        found: dict[str, list[str]] = {}
+        for source, target in self.word_pairs:
+            found.setdefault(own(source), []).append(other(target))
+        num_given = len(found)
+        if self.source_vectors is not None and self.target_vectors is not None:
+            first, second = self.mapped_vectors
+            forward, _ = translate_both_ways(unit_rows(first.matrix), unit_rows(second.matrix))
+            for word, (row,) in zip(first.words, forward.rows.tolist(), strict=True):
+                found.setdefault(word, []).append(second.words[row])
+        self._tell(f"translating by a lexicon of {num_given:,} given words and {len(found) - num_given:,} by vectors")
+        return found
+
+    def source_weights(
+        self, spelling: Spelling, source: Sequence[Sequence[str]], target: Sequence[Sequence[str]]
+    ) -> np.ndarray:
+        """How much each source sentence counts, by the subwords that both languages use; see `DensityRatioWeighting`.
+
+        Args:
+            spelling: the bridge's; weights are estimated once for each.
+            source: lists of words as the model is trained on them.
+            target: lists of words as it reads them.
+
+        Returns:
+            (N,) weights of mean 1, for N source sentences.
+
+        Raises:
+            InputError: the languages have no subword in common.
+        """
+        from nlptransfer.adaptation.instance_weighting import DensityRatioWeighting
+        from nlptransfer.crosslingual.shared_subwords import train_shared_vocabulary
+        from nlptransfer.crosslingual.source_weighting import shared_subword_features
+
+        if spelling in self._weights:
+            return self._weights[spelling]
+        lines = {"source": [" ".join(own) for own in source], "target": [" ".join(own) for own in target]}
+        words = {word for own in (*source, *target) for word in own}
+        # Of little text no large vocabulary can be learnt.
+        vocab_size = min(_SHARED_SUBWORDS, len(set().union(*words)) + len(words) // 2 + _SPECIAL_PIECES)
+        tokenizer = train_shared_vocabulary(lines, vocab_size=vocab_size, kind="bpe", seed=self._settings.split_seed)
+        features = shared_subword_features(tokenizer, source, target)
+        weighting = DensityRatioWeighting(seed=self._settings.split_seed)
+        weighting.fit(features[0], target_features=features[1])
+        self._tell(
+            f"weighing {len(source):,} source items by {features[0].shape[1]:,} subwords of both languages: they count "
+            f"as {weighting.effective_sample_size_:,.0f} items of equal weight"
+        )
+        self._weights[spelling] = weighting.weights_
+        return self._weights[spelling]
+
     # Vectors.
 
     def vectors(self, bridge: Bridge) -> WordVectors | None:
@@ -219,7 +299,7 @@ class Bridging:
             return self.joint_vectors(bridge.spelling)
         if bridge.model == "subwords":
             return self.subword_vectors(bridge.spelling)
-        return self.target_vectors if bridge.spelling == "script_train" else self.source_vectors
+        return self.target_vectors if bridge.spelling in _INTO_TARGET else self.source_vectors
 
     @cached_property
     def source_vectors(self) -> WordVectors | None:
@@ -250,8 +330,7 @@ class Bridging:
         from nlptransfer.crosslingual.lexicon import Lexicon, cognates, identical_strings
         from nlptransfer.crosslingual.transliteration import sound_key
 
-        source, target = self.source_vectors, self.target_vectors
-        assert source is not None and target is not None  # the settings have seen to it
+        source, target = self.vectors_to_map
         same = identical_strings(source.words, target.words)
         alike = cognates(source.words, target.words, sound_key, max_rank=_SEED_WORDS, min_key_length=3)
         seed = Lexicon(tuple(dict.fromkeys((*self.word_pairs, *alike.pairs, *same.pairs))))
@@ -262,7 +341,25 @@ class Bridging:
         return seed
 
     def joint_vectors(self, spelling: Spelling) -> WordVectors:
-        """Words of both languages in one space: the target's as the model will meet them.
+        """Words of both languages in one space: the target's as the model will meet them."""
+        return join_vectors(
+            *self.mapped_vectors,
+            spell=lambda words: [spelt[0] for spelt in self.spell_target(spelling)([[word] for word in words])],
+        )
+
+    @cached_property
+    def vectors_to_map(self) -> tuple[WordVectors, WordVectors]:
+        """Those of source and target with as many numbers each: the longer ones by their principal components."""
+        source, target = self.source_vectors, self.target_vectors
+        assert source is not None and target is not None  # the settings have seen to it
+        dim = min(source.dim, target.dim)
+        if source.dim != target.dim:
+            self._tell(f"reducing vectors of {max(source.dim, target.dim)} numbers to the {dim} of the other language")
+        return reduce_vectors(source, dim), reduce_vectors(target, dim)
+
+    @cached_property
+    def mapped_vectors(self) -> tuple[WordVectors, WordVectors]:
+        """Those of source and target in one space.
 
         The seed of the mapping are the user's pairs, where there are some, and words whose sounds agree; self-learning
         goes on from there.
@@ -272,23 +369,14 @@ class Bridging:
         from nlptransfer.crosslingual.lexicon import lexicon_rows
         from nlptransfer.crosslingual.self_learning import self_learn
 
-        source, target = self.source_vectors, self.target_vectors
-        assert source is not None and target is not None  # the settings have seen to it
-        if self._alignment is None:
-            rows = lexicon_rows(self.vector_seed, source, target)
-            generator = np.random.default_rng(self._settings.split_seed)
-            learned = self_learn(
-                source.matrix, target.matrix, rows.pairs, generator=generator, max_words=_MAPPED_WORDS,
-                keep_probability=1.0, max_iterations=_REFINEMENTS, reweight_at_end=False,
-            )  # fmt: skip
-            self._alignment = learned.alignment
-        return join_vectors(
-            self._alignment.map_source(source),
-            self._alignment.map_target(target),
-            spell=lambda words: [spelt[0] for spelt in self.spell_target(spelling)([[word] for word in words])],
-        )
-
-    _alignment: Any = None
+        source, target = self.vectors_to_map
+        rows = lexicon_rows(self.vector_seed, source, target)
+        generator = np.random.default_rng(self._settings.split_seed)
+        alignment = self_learn(
+            source.matrix, target.matrix, rows.pairs, generator=generator, max_words=_MAPPED_WORDS,
+            keep_probability=1.0, max_iterations=_REFINEMENTS, reweight_at_end=False,
+        ).alignment  # fmt: skip
+        return alignment.map_source(source), alignment.map_target(target)
 
     def subword_vectors(self, spelling: Spelling) -> WordVectors:
         """Vectors of words by the subwords that both languages share, learnt from the text of both."""
@@ -307,6 +395,26 @@ _SEED_WORDS = 20_000
 _MAPPED_WORDS = 10_000
 _REFINEMENTS = 3
 _SUBWORD_SENTENCES = 30_000
+_SHARED_SUBWORDS = 8_000
+_SPECIAL_PIECES = 6
+
+
+def reduce_vectors(vectors: WordVectors, dim: int) -> WordVectors:
+    """Word vectors by their first principal components; as they are where they have no more numbers.
+
+    Args:
+        vectors: of D numbers.
+        dim: numbers that are left.
+
+    Reference:
+        Raunak, Gupta, Metze 2019, section 2, https://aclanthology.org/W19-4328, without its further steps.
+    """
+    from sklearn.decomposition import PCA
+
+    if vectors.dim <= dim:
+        return vectors
+    reduced = PCA(dim, svd_solver="covariance_eigh").fit_transform(vectors.matrix)
+    return replace(vectors, matrix=reduced.astype("float32"), subwords=None, digest=f"{vectors.digest} {dim}")
 
 
 def distinct_words(vectors: WordVectors, written: Sequence[str]) -> WordVectors:

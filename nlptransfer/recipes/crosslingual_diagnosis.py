@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nlptransfer.evaluation.report import Table
     from nlptransfer.recipes.cross_lingual_transfer import Settings
 
-_BEST_FIRST: tuple[Spelling, ...] = ("script", "script_train", "rules")
+_BEST_FIRST: tuple[Spelling, ...] = ("script", "script_train", "rules", "translated")
 _COMPARED_WORDS = 1_000
 
 
@@ -93,11 +93,8 @@ def _diagnose_vectors(
     from nlptransfer.crosslingual.mapping_diagnosis import diagnose_mapping
     from nlptransfer.crosslingual.target_reader import by_word
 
-    first, second = bridging.source_vectors, bridging.target_vectors
-    assert first is not None and second is not None  # the settings have seen to it
     return diagnose_mapping(
-        first,
-        second,
+        *bridging.vectors_to_map,
         seed=settings.split_seed,
         lexicon=bridging.vector_seed if len(bridging.vector_seed) else None,
         source_sentences=by_word(bridging.normal("source"))(source),

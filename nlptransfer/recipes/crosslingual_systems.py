@@ -101,13 +101,14 @@ def list_systems(settings: Settings, pair: LanguagePair) -> list[System]:
     reference.
 
     Raises:
-        InputError: self-training is asked for, and there is no unlabelled text of the target.
+        InputError: self-training or weights are asked for, and there is no unlabelled text of the target.
     """
     systems: list[System] = []
     bridges = {name: parse_bridge(name) for name in (BASELINE, *settings.bridges)}
-    if any(bridge.rounds for bridge in bridges.values()) and not pair.unlabelled_target():
+    asked = [bridge.name for bridge in bridges.values() if bridge.rounds or bridge.weighted]
+    if asked and not pair.unlabelled_target():
         raise InputError(
-            "self-training needs unlabelled text of the target, and there is none",
+            f"'{asked[0]}' needs unlabelled text of the target, and there is none",
             remedy="Name files of it with --target_text, or a corpus with --target_train, whose labels are not read.",
         )
     for number in settings.target_labels:
@@ -278,6 +279,8 @@ def training_data(
         spell_source, spell_target = speller(pair, bridging, bridge)
         train = rewritten(pair.train, spell_source(pair.train.items))
         dev = rewritten(pair.dev, spell_source(pair.dev.items))
+        if bridge.weighted:
+            train = by_closeness(pair, bridging, bridge, train, seed=seed)
         if system.labels:
             few = pair.few_target_labels(system.labels, seed=seed)
             few = rewritten(few, spell_target(few.items))
@@ -285,6 +288,17 @@ def training_data(
             train = LabelledItems([*train.items, *few.items * repeats], [*train.labels, *few.labels * repeats])
         vectors = bridging.vectors(bridge) if bridge.model != "encoder" else None
     return TrainingData(train, dev, label_names(train), vectors)
+
+
+def by_closeness(
+    pair: LanguagePair, bridging: Bridging, bridge: Bridge, train: LabelledItems, *, seed: int
+) -> LabelledItems:
+    """Source items as spelt for a bridge, drawn by how near they are to the target: each on average as it weighs."""
+    from nlptransfer.crosslingual.source_weighting import draw_by_weight
+
+    target = speller(pair, bridging, bridge)[1](pair.unlabelled_target())
+    words = [items if pair.is_tagging else [text.split() for text in items] for items in (train.items, target)]
+    return train.rows(draw_by_weight(bridging.source_weights(bridge.spelling, *words), seed=seed).tolist())
 
 
 def check_kept(place: Path, train: LabelledItems) -> None:
@@ -418,9 +432,9 @@ def label_ids(labels: Sequence[Any], names: Sequence[str]) -> list[Any]:
 def model_name(system: System, seed: int) -> str:
     """The folder of a system's model: bridges that differ in how the target is spelt alone share it."""
     bridge = system.reads
-    if system.labels or bridge.rounds:
+    if system.labels or bridge.rounds or bridge.weighted:
         return f"{system.name}-{seed}"
-    training = "source_as_target" if bridge.spelling == "script_train" else "source"
+    training = {"script_train": "source_as_target", "translated": "source_translated"}.get(bridge.spelling, "source")
     spelling = f"-{bridge.spelling}" if bridge.model in ("vectors", "subwords") else ""
     return f"{training}-{bridge.model}{spelling}-{seed}"
 

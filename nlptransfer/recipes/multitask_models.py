@@ -162,7 +162,9 @@ def make_shape(settings: Settings, training: Training) -> MultitaskShape:
     from nlptransfer.multitask.recurrent_networks import MultitaskShape
     from nlptransfer.multitask.selection import task_metric
 
-    spans = tuple(name for name, data in training.tasks.items() if task_metric(data.task) == SPAN_F1)
+    # In a joint many-task stack those below the top pass on the probability of each label, which a CRF has not.
+    may = list(training.tasks)[-1:] if training.way == "joint_many_task" else list(training.tasks)
+    spans = tuple(name for name in may if task_metric(training.tasks[name].task) == SPAN_F1)
     return MultitaskShape(
         sharing="hard" if training.way in (SINGLE, SEQUENTIAL, "low_layer") else training.way,  # type: ignore[arg-type]
         hidden_dim=settings.hidden_dim,

@@ -282,8 +282,7 @@ def _train(
     note: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> list[dict[str, Any]]:
     """Train with the recipe's settings; `note` is called with each row of the history, which is returned."""
-    from torch.optim import AdamW
-
+    from nlptransfer.recipes.recurrent_taggers import make_optimizer
     from nlptransfer.training.loop import train
     from nlptransfer.training.schedules import linear
 
@@ -296,12 +295,11 @@ def _train(
             f"{row['seconds']:.1f} s"
         )
 
-    trained = [parameter for parameter in whole.parameters() if parameter.requires_grad]
     return train(
         whole,
         step,
         batches,
-        AdamW(trained, lr=settings.learning_rate, weight_decay=0.0),
+        make_optimizer(whole, learning_rate=settings.learning_rate),
         epochs=epochs,
         seed=seed,
         evaluate=evaluate,

@@ -106,7 +106,8 @@ class Settings(RunSettings):
     character_dim: int = 128
     """Features from the spelling."""
     head: Literal["softmax", "crf"] = "softmax"
-    """Decide each tag for itself; or, in tasks of spans such as chunks and names, whole sequences."""
+    """Decide each tag for itself; or, in tasks of spans such as chunks and names, whole sequences; of
+    joint_many_task in the last task alone."""
     dropout: float = 0.5
     """Share of features dropped in training."""
     max_length: int = 256
@@ -170,8 +171,6 @@ class Settings(RunSettings):
             )
         if "low_layer" in self.sharing and self.num_layers < 2:
             raise InputError("low_layer needs a layer below another", remedy="Add --num_layers 2, for all systems.")
-        if "joint_many_task" in self.sharing and self.head == "crf":
-            raise InputError("joint_many_task has no CRF", remedy="Leave it out, or leave out --head crf.")
         if {"cross_stitch", "sluice"} & set(self.sharing) and self.hidden_dim % 2:
             raise InputError(
                 "cross_stitch and sluice halve each layer", expected="an even --hidden_dim", found=str(self.hidden_dim)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from nlptransfer.embeddings.word_vectors import WordVectors
@@ -80,7 +80,7 @@ def make_tagger(
         )
 
 
-def make_optimizer(model: RecurrentTagger, *, learning_rate: float, weight_decay: float = 0.0) -> Optimizer:
+def make_optimizer(model: nn.Module, *, learning_rate: float, weight_decay: float = 0.0) -> Optimizer:
     """AdamW over what is trained; frozen embeddings are left out."""
     from torch.optim import AdamW
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from nlptransfer.multitask.heads import TaskHead
 from nlptransfer.multitask.joint_many_task import JointManyTask, successive_regularisation
 from nlptransfer.multitask.tasks import Task
 from nlptransfer.training.seeding import seeded
@@ -96,3 +97,15 @@ def test_stacks_that_do_not_fit_are_refused(lab: Any) -> None:
         JointManyTask([lab.many, TOP], lab.words(), lab.layers([16]), label_dim=5)
     with pytest.raises(ValueError, match="no embeddings"):
         make(lab, [Task("score", "regression"), TOP])
+    with pytest.raises(ValueError, match="has no CRF: many"):
+        JointManyTask([lab.many, TOP], lab.words(), lab.layers([16, 37]), label_dim=5, crf=["many", "top"])
+
+
+def test_the_top_task_may_score_whole_sequences(lab: Any) -> None:
+    with seeded(0):
+        network = JointManyTask([lab.many, TOP], lab.words(), lab.layers([16, 37]), label_dim=5, crf=["top"]).eval()
+    batch = lab.batch()
+    output = network(batch, "top")
+    head = network.heads[1]
+    assert isinstance(head, TaskHead) and head.crf is not None
+    assert torch.equal(network.decode(output, batch, "top"), head.crf.decode(output.logits, batch.mask))

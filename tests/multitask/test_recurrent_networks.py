@@ -108,7 +108,6 @@ def test_one_task_makes_the_single_task_network() -> None:
         ({"sharing": "soft"}, "sharing must be one of hard, "),
         ({"characters": "bpe"}, "characters must be one of"),
         ({"sharing": "tied", "depths": {"pos": 1}}, "only in hard sharing"),
-        ({"sharing": "joint_many_task", "crf": ("pos",)}, "no task has a CRF"),
         ({"crf": ("pso",)}, "no task 'pso'"),
         ({"sharing": "tied", "crf": ("pso",)}, "no task 'pso'"),
     ],

@@ -319,7 +319,6 @@ def test_a_saved_model_that_predicts_otherwise_is_thrown_away(
         (["--tasks", "pos=nltk:conll2000"], "names one task"),
         (["--sharing", "hart"], "one of 'hard'"),
         (["--sharing", "low_layer"], "Add --num_layers 2"),
-        (["--sharing", "joint_many_task", "--head", "crf"], "joint_many_task has no CRF"),
         (["--sharing", "sluice", "--hidden_dim", "5"], "an even --hidden_dim"),
         (["--curve_task", "chunk"], "go together"),
         (["--sampling", "temperature"], "go together"),
