@@ -115,6 +115,13 @@ def test_a_rotated_space_is_promising() -> None:
     assert found.mapped_pairs is None
 
 
+def test_without_pairs_even_a_rotated_space_is_doubtful_until_it_is_mapped() -> None:
+    before = diagnose_mapping(SOURCE, TURNED, seed=0)
+    (finding,) = before.findings
+    assert finding.outlook == "doubtful" and "There are no seed pairs" in finding.text
+    assert diagnose_mapping(SOURCE, TURNED, seed=0, mapped=(SOURCE.matrix, SOURCE.matrix)).findings == ()
+
+
 def test_a_space_without_structure_is_hopeless_without_pairs_and_with_them() -> None:
     without = diagnose_mapping(SOURCE, NOISE, seed=0)
     assert without.outlook == "hopeless"
@@ -151,7 +158,7 @@ def test_a_position_is_0_at_the_same_language_and_1_at_noise_and_unknown_where_t
 def test_a_text_that_the_vectors_hardly_know_is_hopeless_and_one_they_half_know_is_doubtful() -> None:
     for known, outlook in ((4, "hopeless"), (7, "doubtful"), (9, "promising")):
         sentence = SOURCE.words[:known] + [f"new{number}" for number in range(10 - known)]
-        assert diagnose_mapping(SOURCE, TURNED, seed=0, source_sentences=[sentence]).outlook == outlook
+        assert diagnose_mapping(SOURCE, TURNED, seed=0, lexicon=pairs(), source_sentences=[sentence]).outlook == outlook
 
 
 def test_few_lost_and_rare_pairs_are_each_named() -> None:
