@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +45,7 @@ def run(folder: Path, *flags: str, output: str = "run") -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Texts of two classes in two scripts, told apart by words that sound alike in neither; a lexicon of most of them."""
+    """Texts of two classes in two scripts, told apart by words that do not sound alike; a lexicon of most of them."""
     folder = tmp_path_factory.mktemp("translated")
     words = [word for word in make_tagged_languages(200, seed=0).lexicon if len(word) > 3][:60]
     random = np.random.default_rng(0)
