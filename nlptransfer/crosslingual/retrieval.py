@@ -473,10 +473,11 @@ def _strips(
             tile = tiles[number]
             whole = rows.shape[0] == height and columns.shape[0] == width
             out = tile if whole else product.flatten()[: len(rows) * len(columns)].view(len(rows), len(columns))
-            if rough:
+            if rough or torch.get_num_threads() > 1:
                 torch.mm(rows, columns.T, out=out)
             else:
-                # numpy's OpenBLAS is faster than torch's MKL on processors of AMD.
+                # One thread of numpy's OpenBLAS is faster than one of torch's MKL on processors of AMD. More of them
+                # would wait, spinning, while torch's work, and the other way about.
                 np.matmul(rows.numpy(), columns.numpy().T, out=out.numpy())
             if not whole:
                 tile.fill_(-torch.inf)
