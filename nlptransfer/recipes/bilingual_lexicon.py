@@ -66,6 +66,9 @@ class Settings(RunSettings):
     def __post_init__(self) -> None:
         """Refuse what can't be run."""
         super().__post_init__()
+        # Spaces are mapped and searched on the processor.
+        check_values(self, ("device",), lambda device: device in ("auto", "cpu"), expected="auto or cpu")
+        check_values(self, ("precision",), lambda name: name != "fp16", expected="fp32 or bf16")
         counts = ("keep_vectors", "max_words", "max_iterations")
         check_values(self, counts, lambda value: value >= 1, expected="at least 1")
         check_values(self, ("train_share",), lambda value: 0 < value < 1, expected="between 0 and 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nlptransfer.crosslingual.alignment import Alignment
     from nlptransfer.crosslingual.lexicon import Lexicon
     from nlptransfer.crosslingual.mapping_diagnosis import MappingDiagnosis
+    from nlptransfer.crosslingual.retrieval import Precision
     from nlptransfer.evaluation.document_predictions import DocumentPredictions
     from nlptransfer.experiments import Cell
     from nlptransfer.recipes.bilingual_lexicon import Settings
@@ -53,6 +54,7 @@ class Induction:
         self, settings: Settings, languages: TwoLanguages, writing: Writing, tell: Callable[[str], Any]
     ) -> None:
         self._settings, self._languages, self._writing, self._tell = settings, languages, writing, tell
+        self._precision: Precision = "bfloat16" if settings.precision == "bf16" else "float32"
         self._fitted: dict[tuple[str, int], Alignment] = {}
         self.seeds: dict[Seed, Lexicon | None] = {}
         self.left_out: list[str] = []
@@ -174,6 +176,7 @@ class Induction:
                 max_words=self._settings.max_words,
                 max_iterations=self._settings.max_iterations,
                 keep_probability=1.0 if trusted else 0.1,
+                precision=self._precision,
                 on_iteration=keep,
             ).alignment
         self._fitted[system, seed] = fitted
@@ -202,10 +205,9 @@ class Induction:
         fitted = self.alignment(seed_pairs, method, seed, history)
         source = fitted.transform_source(self._languages.source.matrix)
         target = fitted.transform_target(self._languages.target.matrix)
-        penalties = csls_penalties(*nearest_both_ways(source, target, _NEIGHBOURS))
-        forward, backward = nearest_both_ways(
-            source, target, _NEIGHBOURS, source_penalty=penalties[0], target_penalty=penalties[1]
-        )
+        nearest = partial(nearest_both_ways, source, target, _NEIGHBOURS, precision=self._precision)
+        penalties = csls_penalties(*nearest())
+        forward, backward = nearest(source_penalty=penalties[0], target_penalty=penalties[1])
         ranks = rank_answers(source, target, self._languages.test_rows, target_penalty=penalties[1])
         right = self._right_answers()
         words, gold, found = [], [], []

@@ -281,6 +281,8 @@ def test_counts_fall_with_the_rank_and_never_to_zero() -> None:
         ({"methods": ("procrustes", "procrustes")}, "methods is out of range"),
         ({"pair_columns": ("hi",)}, "pair_columns is out of range"),
         ({"max_words": 0}, "max_words is out of range"),
+        ({"device": "cuda"}, "device is out of range"),
+        ({"precision": "fp16"}, "precision is out of range"),
     ],
 )
 def test_settings_that_can_not_be_run_are_refused(settings: dict[str, Any], said: str) -> None:
