@@ -232,8 +232,10 @@ class Bridging:
         own, other = self.normal("source"), self.normal("target")
         try:
             rules = self.rules_forth
-        except InputError:  # there are none for these scripts: names and numbers stay as they are
-            rules = own
+        except InputError:
+            if self._settings.reverse_table is not None:
+                raise
+            rules = own  # there are none for these scripts: names and numbers stay as they are
         return translate_words(by_word(own)(sentences), self.lexicon, missing=lambda word: other(rules(word))).sentences
 
     @cached_property
