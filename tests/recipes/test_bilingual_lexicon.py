@@ -311,3 +311,45 @@ def test_files_that_can_not_be_used_are_told_before_anything_is_written(
     write_word2vec(tmp_path / "shorter.bin", shorter)
     assert "differ in dimension" in error("--target_vectors", str(tmp_path / "shorter.bin"))
     assert "is not one of" in error("--methods", "rcsls") or "wrong kind" in error("--methods", "rcsls")
+
+
+def test_bf16_searches_by_bfloat16_products_in_every_step(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nlptransfer.crosslingual import retrieval, self_learning
+
+    asked: set[str] = set()
+    whole = retrieval.nearest_both_ways
+
+    def noted(*arguments: Any, **settings: Any) -> Any:
+        asked.add(settings["precision"])
+        return whole(*arguments, **settings)
+
+    learned: set[str] = set()
+
+    def learn(*arguments: Any, **settings: Any) -> Any:
+        learned.add(settings["precision"])
+        return self_learn(*arguments, **settings)
+
+    self_learn = self_learning.self_learn
+    monkeypatch.setattr(self_learning, "self_learn", learn)
+    monkeypatch.setattr("nlptransfer.recipes.lexicon_systems.Induction.diagnoses", {})
+    flags = ("--seed_pairs", "given", "--methods", "self_learning", "--precision", "bf16")
+    monkeypatch.setattr(retrieval, "nearest_both_ways", noted)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("nlptransfer.recipes.lexicon_systems.Induction.run", _then_stop())
+        with pytest.raises(SystemExit):
+            main(with_tables(files, *flags, "--output_dir", str(tmp_path / "run")))
+    assert learned == asked == {"bfloat16"}
+
+
+def _then_stop() -> Callable[..., Any]:
+    from nlptransfer.recipes.lexicon_systems import Induction
+
+    whole = Induction.run
+
+    def once(*arguments: Any) -> Any:
+        whole(*arguments)
+        raise KeyboardInterrupt
+
+    return once
