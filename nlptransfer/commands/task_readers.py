@@ -55,21 +55,7 @@ class TaskClassifier:
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """(texts, C) probabilities."""
-        import torch
-
-        from nlptransfer.data.batching import Batches
-
-        encoded = self._model.encode_texts(texts)
-        # So long that each text is one window.
-        batches = Batches(encoded, batch_size=64, max_length=int(np.diff(encoded.starts).max(initial=1)))
-        network = self._model.network.eval()
-        device = next(network.parameters()).device
-        probabilities = np.zeros((len(texts), len(self.labels)))
-        with torch.inference_mode():
-            for windows, batch in batches.groups():
-                rows = np.searchsorted(encoded.starts, [window.start for window in windows])
-                logits = network(batch.to(device), self._task).logits
-                probabilities[rows] = logits.double().softmax(dim=-1).cpu().numpy()
+        probabilities: np.ndarray = self._model.predict_proba(texts, self._task)
         return probabilities
 
 

@@ -1,10 +1,9 @@
-"""A trained multitask network with what turns text into its input: raw text in, any task's labels out, one folder."""
+"""A trained recurrent network of several tasks: raw text in, any task's labels out, one folder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,14 @@ from nlptransfer.embeddings.packed_vectors import pack_vectors, unpack_vectors
 from nlptransfer.errors import InputError
 from nlptransfer.models.saving import read_config, read_document, read_tensors, write_model_folder
 from nlptransfer.models.word_features import WordFeatures
-from nlptransfer.models.word_outputs import words_in_order
 from nlptransfer.multitask.recurrent_networks import MultitaskNetwork, MultitaskShape, make_network
+from nlptransfer.multitask.task_model import TaskModel
 from nlptransfer.multitask.tasks import Task
 from nlptransfer.multitask.text_batches import TextBatches
-from nlptransfer.types import Batch
 
 
-class MultitaskModel:
-    """A trained network of several tasks that takes words or texts.
+class MultitaskModel(TaskModel):
+    """A trained recurrent network of several tasks that takes words or texts.
 
     Args:
         network: from `make_network`.
@@ -47,45 +45,16 @@ class MultitaskModel:
     def __init__(
         self, network: MultitaskNetwork, shape: MultitaskShape, *, metadata: Mapping[str, Any] | None = None
     ) -> None:
-        self.network = network
+        super().__init__(network, metadata=metadata)
         self.shape = shape
-        self.tasks: dict[str, Task] = network.tasks
-        self.metadata = dict(metadata or {})
         # Some ways of sharing have several word features; they all read the same vocabulary.
         self.words = next(module for module in network.modules() if isinstance(module, WordFeatures))
 
-    def predict(
-        self, sentences: Sequence[Sequence[str]] | Sequence[str], task: str, *, batch_size: int = 64
-    ) -> list[Any]:
-        """What one of the tasks says.
-
-        Args:
-            sentences: lists of words, empty ones allowed; for a task about texts also plain texts.
-            task: the name of the task.
-            batch_size: sentences read at once.
-
-        Returns:
-            As many as the sentences: for tagging lists of tag names, one per word; for classification label names;
-            for regression numbers.
-
-        Raises:
-            InputError: the model has no such task.
-            TypeError: a single string, or for tagging a string in place of a list of words.
-        """
-        self._check_task(task)
-        if self.tasks[task].kind == "tagging":
-            if isinstance(sentences, str) or any(isinstance(sentence, str) for sentence in sentences):
-                raise TypeError(
-                    f"{task!r} takes lists of words, such as [['The', 'bank', 'raised', 'rates']]; found a string"
-                )
-            encoded = self.words.encode(sentences)
-            names = np.array(self.tasks[task].labels, dtype=object)
-            tags = names[self.predict_ids(encoded, task, batch_size=batch_size)].tolist()
-            return [tags[start:end] for start, end in pairwise(encoded.starts.tolist())]
-        if isinstance(sentences, str):
-            raise TypeError(f"{task!r} takes a list of texts, such as ['A book to read again.']; found a string")
-        found = self.predict_ids(self.encode_texts(sentences), task, batch_size=batch_size).tolist()
-        return found if self.tasks[task].kind == "regression" else [self.tasks[task].labels[index] for index in found]
+    def encode(
+        self, sentences: Sequence[Sequence[str]], labels: Sequence[Sequence[int]] | None = None
+    ) -> EncodedSentences:
+        """Sentences as the network reads them; see `WordFeatures.encode`."""
+        return self.words.encode(sentences, labels)
 
     def encode_texts(self, texts: Sequence[Sequence[str]] | Sequence[str]) -> EncodedSentences:
         """Texts as a task about texts reads them: the first `max_length` words; an empty one as a word without letters.
@@ -96,42 +65,21 @@ class MultitaskModel:
         split = [split_words(text) if isinstance(text, str) else text for text in texts]
         return self.words.encode([words[: self.shape.max_length] or [""] for words in split])
 
-    @torch.inference_mode()
-    def predict_ids(self, encoded: EncodedSentences, task: str, *, batch_size: int = 64) -> np.ndarray:
-        """Decoded predictions of encoded sentences, in their order.
+    def word_batches(self, encoded: EncodedSentences, *, batch_size: int, seed: int | None = None) -> Batches:
+        """Batches of what `encode` gave; long sentences are windowed."""
+        shape = self.shape
+        return Batches(encoded, batch_size=batch_size, max_length=shape.max_length, context=shape.context, seed=seed)
 
-        Args:
-            encoded: by `WordFeatures.encode`, or for a task about texts by `encode_texts`.
-            task: the name of the task.
-            batch_size: sentences read at once.
-
-        Returns:
-            (tokens,) tag ids for tagging, else (sentences,) class ids or numbers.
-
-        Raises:
-            InputError: the model has no such task.
-        """
-        self._check_task(task)
-        kind = self.tasks[task].kind
-        network = self.network
-
-        def decode(batch: Batch) -> torch.Tensor:
-            decoded: torch.Tensor = network.decode(network(batch, task), batch, task)
-            return decoded
-
-        if kind == "tagging":
-            windowed = Batches(
-                encoded, batch_size=batch_size, max_length=self.shape.max_length, context=self.shape.context
-            )
-            return words_in_order(network, windowed, len(encoded.word_rows), decode).astype(np.int64)
-        device = next(network.parameters()).device
-        was_training = network.training
-        network.eval()
-        predictions = np.zeros(len(encoded), dtype=np.float32 if kind == "regression" else np.int64)
-        for items, batch in TextBatches(encoded, None, batch_size=batch_size).groups():
-            predictions[items] = decode(batch.to(device)).cpu().numpy()
-        network.train(was_training)
-        return predictions
+    def text_batches(
+        self,
+        encoded: EncodedSentences,
+        labels: np.ndarray | None = None,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+    ) -> TextBatches:
+        """Batches of what `encode_texts` gave."""
+        return TextBatches(encoded, labels, batch_size=batch_size, seed=seed)
 
     def save_pretrained(self, folder: str | Path, *, card: str = "") -> None:
         """Write the model as safetensors and JSON, whole or not at all; all tasks in one folder.
@@ -216,10 +164,6 @@ class MultitaskModel:
                 remedy="Copy the model folder again from where it was written, or train the model again.",
             ) from error
         return cls(network.eval(), built, metadata=config["metadata"])
-
-    def _check_task(self, task: str) -> None:
-        if task not in self.tasks:
-            raise InputError("the model has no such task", expected=" or ".join(self.tasks), found=repr(task))
 
 
 def _distinct_tensors(network: nn.Module) -> dict[str, torch.Tensor]:

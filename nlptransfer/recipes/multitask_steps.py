@@ -142,24 +142,17 @@ def make_batches(settings: Settings, training: Training, model: MultitaskModel, 
         model: knows how texts are encoded.
         seed: of their order.
     """
-    from nlptransfer.data.batching import Batches
     from nlptransfer.multitask.task_sampling import AlternatingBatches, MixedBatches, TaskBatches
-    from nlptransfer.multitask.text_batches import TextBatches
 
     texts = {}
     for group in group_texts(training.tasks, apart=settings.batches != "shared"):
         batches: Any
         if isinstance(group.texts[0], str):
             encoded = model.encode_texts(group.texts)
-            batches = TextBatches(encoded, group.positions(), batch_size=settings.batch_size, seed=seed)
+            batches = model.text_batches(encoded, group.positions(), batch_size=settings.batch_size, seed=seed)
         else:
-            batches = Batches(
-                model.words.encode(group.texts, group.positions()),
-                batch_size=settings.batch_size,
-                max_length=model.shape.max_length,
-                context=model.shape.context,
-                seed=seed,
-            )
+            encoded = model.encode(group.texts, group.positions())
+            batches = model.word_batches(encoded, batch_size=settings.batch_size, seed=seed)
         texts["+".join(group.labels)] = TaskBatches(batches, group.columns())
     if len(texts) == 1:
         return next(iter(texts.values()))

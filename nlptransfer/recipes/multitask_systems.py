@@ -401,7 +401,7 @@ def _scorer(model: MultitaskModel, data: TaskData, batch_size: int) -> Callable[
         return lambda: task_score(
             task, gold, [task.labels[own] for own in model.predict_ids(texts, task.name, batch_size=batch_size)]
         )
-    encoded = model.words.encode(part.texts)
+    encoded = model.encode(part.texts)
     spans = list(pairwise(encoded.starts.tolist()))
 
     def score() -> float:
