@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from nlptransfer.models.encoder_layers import encoder_layers
+from nlptransfer.models.encoder_layers import encoder_layers, stands_above_layers
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def layer_groups(network: Any) -> list[LayerGroup]:
     place = {id(parameter): at for at, layer in enumerate(layers, start=1) for parameter in layer.parameters()}
     top = len(layers) + 1
     for name, parameter in network.encoder.named_parameters():
-        above = any(part in ("pooler", "final_norm", "final_layer_norm") for part in name.split("."))
-        place.setdefault(id(parameter), top if above else 0)
+        place.setdefault(id(parameter), top if stands_above_layers(name) else 0)
     parts: list[list[nn.Parameter]] = [[] for _ in range(top + 1)]
     for parameter in network.parameters():
         parts[place.get(id(parameter), top)].append(parameter)

@@ -57,3 +57,12 @@ def encoder_layers(encoder: Any) -> nn.ModuleList:
             remedy="Name another encoder, such as one of the BERT family.",
         )
     return found[0][1]
+
+
+def stands_above_layers(name: str) -> bool:
+    """Whether a parameter of an encoder comes after its layers: in the pooler, or in a last normalisation.
+
+    Args:
+        name: as `named_parameters` of the encoder gives it.
+    """
+    return any(part in ("pooler", "final_norm", "final_layer_norm") for part in name.split("."))

@@ -39,6 +39,10 @@ MODEL_TYPES = {
     "recurrent_tagger": ("nlptransfer.models.tagger", "RecurrentTagger"),
     "tagger_ensemble": ("nlptransfer.models.model_ensemble", "TaggerEnsemble"),
     "text_classifier_ensemble": ("nlptransfer.models.model_ensemble", "TextClassifierEnsemble"),
+    "transformer_multitask_model": (
+        "nlptransfer.multitask.transformer_model",
+        "TransformerMultitaskModel",
+    ),
     "transformer_classifier": ("nlptransfer.models.transformer_text_classifier", "TransformerTextClassifier"),
     "transformer_tagger": ("nlptransfer.models.transformer_word_tagger", "TransformerWordTagger"),
     "tree_text_classifier": ("nlptransfer.models.tree_ensemble", "TreeTextClassifier"),

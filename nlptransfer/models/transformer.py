@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -56,15 +57,38 @@ class HiddenStates(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(batch, time) ids and mask -> (batch, time, H)."""
-        read = {"input_ids": input_ids.masked_fill(~mask, self.pad_id), "attention_mask": mask.long()}
         if self.layers == (-1,):
-            last: torch.Tensor = self.encoder(**read).last_hidden_state
+            last: torch.Tensor = self._read(input_ids, mask).last_hidden_state
             return last
-        states = self.encoder(**read, output_hidden_states=True).hidden_states
+        states = self._read(input_ids, mask, output_hidden_states=True).hidden_states
         if self.mix is not None:
             mixed: torch.Tensor = self.mix(states)
             return mixed
         return torch.stack([states[layer] for layer in self.layers]).mean(dim=0)
+
+    def at_depths(
+        self, input_ids: torch.Tensor, mask: torch.Tensor, depths: Collection[int]
+    ) -> dict[int, torch.Tensor]:
+        """The states after some of the layers, of one pass, whatever `layers` are read otherwise.
+
+        Args:
+            input_ids: (batch, time).
+            mask: (batch, time), True on real tokens.
+            depths: numbers of layers, from 1.
+
+        Returns:
+            (batch, time, H) by depth.
+        """
+        top = int(self.encoder.config.num_hidden_layers)
+        read = self._read(input_ids, mask, output_hidden_states=min(depths) < top)
+        return {depth: read.last_hidden_state if depth == top else read.hidden_states[depth] for depth in depths}
+
+    def _read(self, input_ids: torch.Tensor, mask: torch.Tensor, *, output_hidden_states: bool = False) -> Any:
+        return self.encoder(
+            input_ids=input_ids.masked_fill(~mask, self.pad_id),
+            attention_mask=mask.long(),
+            output_hidden_states=output_hidden_states,
+        )
 
 
 class TransformerClassifier(nn.Module):

@@ -63,14 +63,21 @@ def shared_layers(model: Any) -> dict[str, list[nn.Parameter]]:
         model: with `shared_parameters`, as `HardSharing` and the other ways of sharing have.
 
     Returns:
-        By the first two parts of the parameters' names, such as "layers.0", in the model's order.
+        In the model's order, by the parameters' names up to the first number, such as "layers.0", or the first two
+        parts of a name without one; those in a pretrained encoder go by its own names, such as "encoder.layer.0".
     """
     shared = {id(parameter) for parameter in model.shared_parameters()}
     layers: dict[str, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if id(parameter) in shared and parameter.requires_grad:
-            layers.setdefault(".".join(name.split(".")[:-1][:2]) or name, []).append(parameter)
+            layers.setdefault(_layer_name(name), []).append(parameter)
     return layers
+
+
+def _layer_name(parameter: str) -> str:
+    parts = parameter.removeprefix("states.encoder.").split(".")[:-1]
+    number = next((at for at, part in enumerate(parts) if part.isdigit()), 1)
+    return ".".join(parts[: number + 1]) or parameter
 
 
 class ConflictRecorder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,6 +64,10 @@ class TaskModel:
         self, encoded: Any, labels: np.ndarray | None = None, *, batch_size: int, seed: int | None = None
     ) -> WholeTexts:
         """Batches of what `encode_texts` gave, with an integer for each text where there are labels."""
+        raise NotImplementedError
+
+    def save_pretrained(self, folder: str | Path, *, card: str = "") -> None:
+        """Write the model as safetensors and JSON, whole or not at all; all tasks in one folder."""
         raise NotImplementedError
 
     def predict(

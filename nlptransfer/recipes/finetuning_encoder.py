@@ -162,7 +162,8 @@ def _adapt_encoder(
     from nlptransfer.models.transformer import load_encoder
 
     started = time.perf_counter()
-    tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention_of(settings, accelerator))
+    attention = attention_of(accelerator, attention_dropout=settings.attention_dropout)
+    tokenizer, encoder = load_tokenizer(place), load_encoder(place, **attention)
     facts: dict[str, Any] = {"encoder adapted by": "+".join(f"{step}={number:g}" for step, number in steps)}
     heads: dict[str, Any] = {}
     for step, number in steps:

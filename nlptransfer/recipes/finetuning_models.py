@@ -35,7 +35,8 @@ def make_model(
     tokenizer = load_tokenizer(place)
     layers, number = choose_layers(settings.layers), len(job.label_names)
     pad_id = tokenizer.pad_token_id or 0
-    loading: dict[str, Any] = {"pretrained": pretrained, **attention_of(settings, accelerator)}
+    attention = attention_of(accelerator, attention_dropout=settings.attention_dropout)
+    loading: dict[str, Any] = {"pretrained": pretrained, **attention}
     with seeded(seed):
         if job.is_tagging:
             tagger = TransformerTagger(
@@ -60,11 +61,11 @@ def make_model(
     )
 
 
-def attention_of(settings: Settings, accelerator: Accelerator) -> dict[str, Any]:
-    """How attention is computed in training."""
+def attention_of(accelerator: Accelerator, *, attention_dropout: float) -> dict[str, Any]:
+    """How attention is computed in training, for `load_encoder`."""
     # Plain products are the faster ones there, as long as no weight is dropped.
-    plain = accelerator.device.type == "cpu" and settings.precision == "bf16" and settings.attention_dropout == 0
-    return {"attention_dropout": settings.attention_dropout, "attention": "eager" if plain else None}
+    plain = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16" and attention_dropout == 0
+    return {"attention_dropout": attention_dropout, "attention": "eager" if plain else None}
 
 
 def make_batches(

@@ -10,10 +10,13 @@ from nlptransfer.errors import InputError
 from nlptransfer.recipes.multitask_data import Arm
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
+
     from nlptransfer.embeddings.word_vectors import WordVectors
     from nlptransfer.multitask.recurrent_networks import MultitaskShape
     from nlptransfer.multitask.saved import MultitaskModel
     from nlptransfer.multitask.task_data import SharedTexts, TaskData
+    from nlptransfer.multitask.task_model import TaskModel
     from nlptransfer.recipes.multitask_tagging import Settings
 
 SINGLE = "single"
@@ -56,7 +59,7 @@ def find_vectors(settings: Settings, arm: Arm) -> tuple[WordVectors | None, list
         arm: the largest one.
 
     Returns:
-        The vectors, None for random ones, and what every reader must see.
+        The vectors, None for random ones and with a pretrained encoder, and what every reader must see.
 
     Raises:
         InputError: there are no such vectors, or they differ in size.
@@ -67,6 +70,8 @@ def find_vectors(settings: Settings, arm: Arm) -> tuple[WordVectors | None, list
     from nlptransfer.embeddings.find_vectors import find_word_vectors
     from nlptransfer.embeddings.word_vectors import WordVectors
 
+    if settings.encoder is not None:
+        return None, []
     sentences = [sentence for group in group_texts(arm.tasks) for sentence in sentences_of(group)]
     parts, warnings = [], []
     synthetic = all(is_synthetic(data.source.corpus) for data in arm.tasks.values())
@@ -102,15 +107,100 @@ def find_vectors(settings: Settings, arm: Arm) -> tuple[WordVectors | None, list
     return joined, warnings
 
 
-def make_model(settings: Settings, training: Training, seed: int, vectors: WordVectors | None) -> MultitaskModel:
-    """The model before training: its words are those of the training texts of its own tasks.
+def check_encoder(settings: Settings) -> None:
+    """Refuse a pretrained encoder that can't be had, or that has not what is asked of it.
+
+    Args:
+        settings: the recipe's.
+
+    Raises:
+        InputError: there is no such encoder, it reads less than `max_length`, or has no layer of that number.
+    """
+    if settings.encoder is None:
+        return
+    from nlptransfer.embeddings.encoder_settings import check_max_length, load_config, load_tokenizer
+    from nlptransfer.embeddings.find_encoder import find_encoder
+
+    place = find_encoder(settings.encoder)
+    config = load_config(place)
+    check_max_length(settings.max_length, config, load_tokenizer(place), where=place)
+    top = int(config.num_hidden_layers)
+    if "low_layer" in settings.sharing and not 1 <= low_depth(settings, top) < top:
+        raise InputError(
+            "low_layer needs a layer of the encoder below another",
+            where=place,
+            expected=f"--low_depth from 1 to {top - 1}" if top > 1 else "an encoder of two layers or more",
+            found=str(low_depth(settings, top)),
+        )
+
+
+def low_depth(settings: Settings, top: int) -> int:
+    """How many layers low_layer has below its first task.
+
+    Args:
+        settings: the recipe's.
+        top: of how many layers.
+    """
+    if settings.low_depth is not None:
+        return settings.low_depth
+    return 1 if settings.encoder is None else max(1, top // 2)
+
+
+def make_model(
+    settings: Settings,
+    training: Training,
+    seed: int,
+    vectors: WordVectors | None,
+    accelerator: Accelerator | None = None,
+) -> TaskModel:
+    """The model before training.
 
     Args:
         settings: the recipe's.
         training: what to train.
         seed: of the weights.
         vectors: pretrained ones, or None for random ones.
+        accelerator: of the training; None where the model only predicts.
     """
+    if settings.encoder is not None:
+        return _make_encoder_model(settings, settings.encoder, training, seed, accelerator)
+    return _make_recurrent_model(settings, training, seed, vectors)
+
+
+def _make_encoder_model(
+    settings: Settings, encoder: str, training: Training, seed: int, accelerator: Accelerator | None
+) -> TaskModel:
+    """A pretrained encoder with fresh heads."""
+    from nlptransfer.embeddings.encoder_settings import load_tokenizer
+    from nlptransfer.embeddings.find_encoder import find_encoder
+    from nlptransfer.models.transformer import load_encoder, num_hidden_states
+    from nlptransfer.multitask.transformer_model import TransformerMultitaskModel
+    from nlptransfer.multitask.transformer_sharing import TransformerSharing
+    from nlptransfer.recipes.finetuning_models import attention_of
+    from nlptransfer.training.seeding import seeded
+
+    place = find_encoder(encoder)
+    tokenizer = load_tokenizer(place)
+    attention = {} if accelerator is None else attention_of(accelerator, attention_dropout=0.0)
+    low = {next(iter(training.tasks)): low_depth(settings, num_hidden_states(place) - 1)}
+    with seeded(seed):
+        network = TransformerSharing(
+            [data.task for data in training.tasks.values()],
+            load_encoder(place, **attention),
+            depths=low if training.way == "low_layer" else {},
+            crf=_crf_tasks(settings, training),
+            dropout=settings.dropout,
+            pad_id=tokenizer.pad_token_id or 0,
+        )
+    return TransformerMultitaskModel(
+        tokenizer, network, max_length=settings.max_length, metadata={"sharing": training.way}
+    )
+
+
+def _make_recurrent_model(
+    settings: Settings, training: Training, seed: int, vectors: WordVectors | None
+) -> MultitaskModel:
+    """Recurrent layers on word vectors; the words are those of the training texts of its own tasks."""
     import numpy as np
     import torch
 
@@ -158,13 +248,8 @@ def make_shape(settings: Settings, training: Training) -> MultitaskShape:
         settings: the recipe's.
         training: what to train.
     """
-    from nlptransfer.evaluation.span_scores import SPAN_F1
     from nlptransfer.multitask.recurrent_networks import MultitaskShape
-    from nlptransfer.multitask.selection import task_metric
 
-    # In a joint many-task stack those below the top pass on the probability of each label, which a CRF has not.
-    may = list(training.tasks)[-1:] if training.way == "joint_many_task" else list(training.tasks)
-    spans = tuple(name for name in may if task_metric(training.tasks[name].task) == SPAN_F1)
     return MultitaskShape(
         sharing="hard" if training.way in (SINGLE, SEQUENTIAL, "low_layer") else training.way,  # type: ignore[arg-type]
         hidden_dim=settings.hidden_dim,
@@ -172,10 +257,24 @@ def make_shape(settings: Settings, training: Training) -> MultitaskShape:
         characters=settings.characters,
         character_dim=settings.character_dim,
         dropout=settings.dropout,
-        crf=spans if settings.head == "crf" else (),
-        depths={next(iter(training.tasks)): 1} if training.way == "low_layer" else {},
+        crf=_crf_tasks(settings, training),
+        depths={next(iter(training.tasks)): low_depth(settings, settings.num_layers)}
+        if training.way == "low_layer"
+        else {},
         max_length=settings.max_length,
     )
+
+
+def _crf_tasks(settings: Settings, training: Training) -> tuple[str, ...]:
+    """The tasks that score whole tag sequences: with --head crf those of spans."""
+    from nlptransfer.evaluation.span_scores import SPAN_F1
+    from nlptransfer.multitask.selection import task_metric
+
+    if settings.head != "crf":
+        return ()
+    # In a joint many-task stack those below the top pass on the probability of each label, which a CRF has not.
+    may = list(training.tasks)[-1:] if training.way == "joint_many_task" else list(training.tasks)
+    return tuple(name for name in may if task_metric(training.tasks[name].task) == SPAN_F1)
 
 
 def group_texts(tasks: Mapping[str, TaskData], *, apart: bool = False) -> list[SharedTexts]:

@@ -38,7 +38,7 @@ def describe_run(settings: Settings, arms: Sequence[Arm], vectors: WordVectors |
         )
     return {
         **described,
-        "vectors": "random" if vectors is None else f"{vectors.source}, {settings.embedding}",
+        **_starting_point(settings, vectors),
         "labels for model choice": "dev of each task: its epoch; dev of all tasks: the model that is saved"
         if settings.selection == "task"
         else "dev of all tasks together: the epoch and the model that is saved",
@@ -289,6 +289,15 @@ def print_plan(settings: Settings, signature: Mapping[str, Any], trainings: Sequ
         print(f"{name}: {value}")
     print(f"Models: {', '.join(training.name for training in trainings)}")
     print(f"{len(trainings) * len(settings.seeds)} trainings. Nothing was trained.")
+
+
+def _starting_point(settings: Settings, vectors: WordVectors | None) -> dict[str, Any]:
+    """What was learnt elsewhere: a pretrained encoder, or word vectors."""
+    if settings.encoder is None:
+        return {"vectors": "random" if vectors is None else f"{vectors.source}, {settings.embedding}"}
+    from nlptransfer.embeddings.find_encoder import encoder_digest, find_encoder
+
+    return {"encoder": f"{settings.encoder}, fine-tuned ({encoder_digest(find_encoder(settings.encoder))[:12]})"}
 
 
 def _facts(cells: Cells, training: Training, seed: int) -> dict[str, Any]:

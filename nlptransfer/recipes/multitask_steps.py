@@ -12,7 +12,7 @@ from nlptransfer.recipes.multitask_models import BALANCED, SEQUENTIAL, SINGLE, T
 if TYPE_CHECKING:
     import torch
 
-    from nlptransfer.multitask.saved import MultitaskModel
+    from nlptransfer.multitask.task_model import TaskModel
     from nlptransfer.multitask.task_step import TaskLosses, TaskStep, Weighting
     from nlptransfer.recipes.multitask_tagging import Settings
 
@@ -133,7 +133,7 @@ def make_losses(settings: Settings, training: Training) -> TaskLosses:
     return separated if training.way == "shared_private" else plain
 
 
-def make_batches(settings: Settings, training: Training, model: MultitaskModel, seed: int) -> Any:
+def make_batches(settings: Settings, training: Training, model: TaskModel, seed: int) -> Any:
     """The batches of an epoch.
 
     Args:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,12 @@ from nlptransfer.recipes.multitask_steps import check_balancing, make_batches, m
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import nn
+    from torch.optim import Optimizer
 
     from nlptransfer.embeddings.word_vectors import WordVectors
     from nlptransfer.experiments import Cell
-    from nlptransfer.multitask.saved import MultitaskModel
     from nlptransfer.multitask.task_data import TaskData, TaskSplit
+    from nlptransfer.multitask.task_model import TaskModel
     from nlptransfer.multitask.task_step import TaskStep, Weighting
     from nlptransfer.recipes.multitask_tagging import Settings
 
@@ -142,7 +144,7 @@ def train_model(
     place.mkdir(parents=True, exist_ok=True)
     fit = train_in_turn if training.way == SEQUENTIAL else train_together
     with PeakMemory(str(accelerator.device)) as memory:
-        model = make_model(settings, training, seed, vectors)
+        model = make_model(settings, training, seed, vectors, accelerator)
         facts = fit(settings, training, model, seed, accelerator, tell, place)
     facts = {
         **facts,
@@ -159,7 +161,7 @@ def train_model(
 def train_together(
     settings: Settings,
     training: Training,
-    model: MultitaskModel,
+    model: TaskModel,
     seed: int,
     accelerator: Accelerator,
     tell: Callable[[str], Any],
@@ -217,7 +219,7 @@ def train_together(
 def train_in_turn(
     settings: Settings,
     training: Training,
-    model: MultitaskModel,
+    model: TaskModel,
     seed: int,
     accelerator: Accelerator,
     tell: Callable[[str], Any],
@@ -286,6 +288,7 @@ def _train(
     from nlptransfer.training.loop import train
     from nlptransfer.training.schedules import linear
 
+    is_encoder = settings.encoder is not None
     epochs = max(settings.epochs, math.ceil(settings.min_steps / len(batches)))
 
     def on_epoch(row: dict[str, Any]) -> None:
@@ -299,18 +302,41 @@ def _train(
         whole,
         step,
         batches,
-        make_optimizer(whole, learning_rate=settings.learning_rate),
+        make_encoder_optimizer(settings, whole)
+        if is_encoder
+        else make_optimizer(whole, learning_rate=settings.learning_rate),
         epochs=epochs,
         seed=seed,
         evaluate=evaluate,
-        schedule=linear,
-        max_gradient_norm=5.0,
+        # A pretrained encoder is spared large steps, most of all while its heads know nothing.
+        schedule=partial(linear, warmup=0.1) if is_encoder else linear,
+        max_gradient_norm=1.0 if is_encoder else 5.0,
         checkpoint=checkpoint,
         resume=True,
         accelerator=accelerator,
         on_epoch=on_epoch,
         description=name,
     )
+
+
+def make_encoder_optimizer(settings: Settings, whole: nn.ModuleDict) -> Optimizer:
+    """AdamW with one rate for a pretrained encoder, and another for what stands on it.
+
+    Args:
+        settings: the recipe's.
+        whole: what is trained.
+    """
+    from torch.optim import AdamW
+
+    network: Any = whole["network"]
+    own = list(network.encoder.parameters())
+    known = set(own)
+    rest = [weight for weight in whole.parameters() if weight not in known]
+    groups = [
+        {"params": own, "lr": settings.encoder_learning_rate},
+        {"params": rest, "lr": settings.learning_rate},
+    ]
+    return AdamW(groups, weight_decay=0.0, fused=True)
 
 
 def load_model(
@@ -322,7 +348,7 @@ def load_model(
     place: Path,
     *,
     task: str | None,
-) -> MultitaskModel:
+) -> TaskModel:
     """A trained model, as it was at its best epoch.
 
     Args:
@@ -380,7 +406,7 @@ def labelled(data: TaskData, system: str, split: str, seed: int, predicted: Sequ
     return Predictions(system, split, seed, *columns)
 
 
-def _whole(model: MultitaskModel, weighting: Weighting | None) -> nn.ModuleDict:
+def _whole(model: TaskModel, weighting: Weighting | None) -> nn.ModuleDict:
     """What is trained: the network, and a weighting that learns."""
     from torch import nn
 
@@ -390,7 +416,7 @@ def _whole(model: MultitaskModel, weighting: Weighting | None) -> nn.ModuleDict:
     return nn.ModuleDict(parts)
 
 
-def _scorer(model: MultitaskModel, data: TaskData, batch_size: int) -> Callable[[], float]:
+def _scorer(model: TaskModel, data: TaskData, batch_size: int) -> Callable[[], float]:
     """The task's score on its development data, which are encoded once."""
     from nlptransfer.multitask.selection import task_score
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,11 @@ from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_
 if TYPE_CHECKING:
     from nlptransfer.experiments import Cell
     from nlptransfer.recipes.multitask_models import Training
+
+_OF_RECURRENT_LAYERS = (
+    "vectors", "embedding", "embedding_dim", "keep_vectors", "hidden_dim", "num_layers", "characters", "character_dim",
+)  # fmt: skip
+"""What there is to set of a network of recurrent layers on word vectors, and not of a pretrained encoder."""
 
 QUESTION = "Does learning several tasks together help each of them, and which way of sharing?"
 
@@ -89,6 +94,14 @@ class Settings(RunSettings):
     """Note how the tasks' gradients agree at every so manieth step of hard sharing, for a map; 0 never. Needs batches
     that show several tasks."""
 
+    encoder: str | None = None
+    """Pretrained transformer to fine-tune, in place of recurrent layers on word vectors: a folder, or a name on the
+    hub. For --sharing hard, low_layer and sequential."""
+    encoder_learning_rate: float = 1e-4
+    """Of its weights, at its highest; the heads have --learning_rate."""
+    low_depth: int | None = None
+    """How many layers low_layer has below its first task. Default: 1, or half of a pretrained encoder's."""
+
     vectors: tuple[str, ...] = ("auto",)
     """Word vectors: files, gensim:NAME, train, or auto: GoogleNews where at hand. --vectors alone: random ones."""
     embedding: Literal["frozen", "finetuned"] = "finetuned"
@@ -111,7 +124,7 @@ class Settings(RunSettings):
     dropout: float = 0.5
     """Share of features dropped in training."""
     max_length: int = 256
-    """Words read at once; longer sentences are windowed, longer texts cut."""
+    """Words, or subwords of a pretrained encoder, read at once; longer sentences are windowed, longer texts cut."""
     epochs: int = 15
     """Passes over the training data."""
     min_steps: int = 0
@@ -126,7 +139,8 @@ class Settings(RunSettings):
         super().__post_init__()
         sizes = ("embedding_dim", "keep_vectors", "hidden_dim", "num_layers", "character_dim", "max_length")
         check_values(self, (*sizes, "epochs", "batch_size"), lambda value: value >= 1, expected="at least 1")
-        check_values(self, ("learning_rate",), lambda value: value > 0, expected="above 0")
+        rates = ("learning_rate", "encoder_learning_rate")
+        check_values(self, rates, lambda value: value > 0, expected="above 0")
         weights = ("tie_strength", "adversarial_weight", "overlap_weight", "min_steps", "conflict_every")
         check_values(self, weights, lambda value: value >= 0, expected="0 or above")
         check_values(self, ("last_tie_strength",), lambda value: value is None or value >= 0, expected="0 or above")
@@ -169,11 +183,35 @@ class Settings(RunSettings):
                 "--weighting dwa compares the losses of epochs, and annealed sampling changes their share",
                 remedy="Choose another of the two.",
             )
-        if "low_layer" in self.sharing and self.num_layers < 2:
-            raise InputError("low_layer needs a layer below another", remedy="Add --num_layers 2, for all systems.")
+        if self.encoder is not None:
+            self._check_encoder_settings()
+        elif "low_layer" in self.sharing:
+            if self.num_layers < 2:
+                raise InputError("low_layer needs a layer below another", remedy="Add --num_layers 2, for all systems.")
+            check_values(
+                self, ("low_depth",), lambda own: own is None or 1 <= own < self.num_layers,
+                expected=f"from 1 to {self.num_layers - 1}, below the top one of --num_layers",
+            )  # fmt: skip
         if {"cross_stitch", "sluice"} & set(self.sharing) and self.hidden_dim % 2:
             raise InputError(
                 "cross_stitch and sluice halve each layer", expected="an even --hidden_dim", found=str(self.hidden_dim)
+            )
+
+    def _check_encoder_settings(self) -> None:
+        defaults = {own.name: own.default for own in fields(self)}
+        given = [name for name in _OF_RECURRENT_LAYERS if getattr(self, name) != defaults[name]]
+        if given:
+            raise InputError(
+                "--encoder stands in the place of recurrent layers on word vectors",
+                found=", ".join(f"--{name}" for name in given),
+                remedy="Leave these out, or --encoder.",
+            )
+        able = {"hard", "low_layer", "sequential"}
+        if not set(self.sharing) <= able:
+            raise InputError(
+                "a pretrained encoder is shared as a whole",
+                expected="--sharing hard, low_layer or sequential",
+                found=", ".join(name for name in self.sharing if name not in able),
             )
 
 
@@ -190,7 +228,7 @@ def run(settings: Settings) -> None:
     from nlptransfer.experiments import cell_folder, run_cell
     from nlptransfer.recipes.finishing import finish_run
     from nlptransfer.recipes.multitask_data import load_arms
-    from nlptransfer.recipes.multitask_models import find_vectors
+    from nlptransfer.recipes.multitask_models import check_encoder, find_vectors
     from nlptransfer.recipes.multitask_report import (
         describe_run,
         keep_model,
@@ -210,7 +248,8 @@ def run(settings: Settings) -> None:
     if not settings.dry_run:
         check_run_folder(settings.output_dir, settings=settings_to_dict(settings), resume=settings.resume)
 
-    # 1. The tasks, each with its own splits, and the vectors of their words.
+    # 1. The tasks, each with its own splits, and the vectors of their words, or the encoder.
+    check_encoder(settings)
     arms, warnings = load_arms(settings)
     vectors, notes = find_vectors(settings, arms[-1])
     warnings += notes

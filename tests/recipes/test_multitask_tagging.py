@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import nlptransfer
@@ -19,8 +21,10 @@ from nlptransfer.evaluation.predictions import read_predictions
 from nlptransfer.models import saving
 from nlptransfer.multitask.gradient_balancing import Balancing
 from nlptransfer.multitask.selection import task_score
+from nlptransfer.multitask.transformer_model import TransformerMultitaskModel
 from nlptransfer.recipes.multitask_data import load_arms, read_numbers
-from nlptransfer.recipes.multitask_models import find_vectors
+from nlptransfer.recipes.multitask_models import find_vectors, make_model
+from nlptransfer.recipes.multitask_systems import list_trainings, make_encoder_optimizer
 from nlptransfer.recipes.multitask_tagging import Settings, main
 from nlptransfer.recipes.settings import read_settings
 
@@ -313,12 +317,122 @@ def test_a_saved_model_that_predicts_otherwise_is_thrown_away(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.fixture
+def encoder(corpus: Path, make_bert: Callable[..., Path]) -> Path:
+    """A BERT of two layers, not pretrained, that knows the words of the corpus."""
+    lines = (corpus / "x-train.conllu").read_text(encoding="utf-8").splitlines()
+    words = sorted({line.split("\t")[1].lower() for line in lines if line})
+    return make_bert(words, num_layers=2, max_length=64, initializer_range=0.1)
+
+
+# Without the flags of recurrent layers.
+FINE_TUNED = [
+    "--batch_size", "8", "--learning_rate", "1e-2", "--encoder_learning_rate", "3e-2", "--dropout", "0.1", "--device",
+    "cpu", "--max_length", "64", "--head", "crf",
+]  # fmt: skip
+
+
+def fine_tune(corpus: Path, encoder: Path, folder: Path, *flags: str) -> dict[str, Any]:
+    tasks = ["--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos", "--encoder", str(encoder)]
+    main([*FINE_TUNED, *tasks, *flags, "--output_dir", str(folder)])
+    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
+
+
+def test_a_pretrained_encoder_is_shared_and_saved_for_all_tasks(corpus: Path, encoder: Path, tmp_path: Path) -> None:
+    sizes = ("--train_sizes", "pos=120", "chunk=120", "--epochs", "4", "--conflict_every", "5")
+    metrics = fine_tune(
+        corpus,
+        encoder,
+        tmp_path / "run",
+        "--sharing",
+        "hard",
+        "low_layer",
+        "sequential",
+        "--selection",
+        "joint",
+        *sizes,
+    )
+    found = {(own["system"], own["baseline"]) for own in metrics["verdicts"]}
+    ways = ("hard", "low_layer", "sequential")
+    expected = {(f"{task}.{way}", f"{task}.single") for task in ("pos", "chunk") for way in ways}
+    expected |= {(f"{task}.low_layer", f"{task}.hard") for task in ("pos", "chunk")}
+    assert found == expected | {("pos.sequential", "pos.sequential_before")}
+    assert mean_score(metrics, "chunk.hard", "span_f1") > 0.5, "it has learnt"
+    assert metrics["signature"]["encoder"].startswith(str(encoder)) and "vectors" not in metrics["signature"]
+    pictures = {path.name for path in (tmp_path / "run" / "plots").glob("conflict_*.png")}
+    assert pictures == {"conflict_hard.png", "conflict_low_layer.png"}
+    model = nlptransfer.load(tmp_path / "run")
+    assert isinstance(model, TransformerMultitaskModel)
+    way = model.metadata["sharing"]
+    for task in ("pos", "chunk"):
+        parts = read_predictions(tmp_path / "run" / "predictions" / f"{task}.{way}.jsonl")
+        (test,) = [part for part in parts if part.split == "test"]
+        assert model.predict(test.tokens, task) == test.predicted
+
+
+def test_a_low_task_of_an_encoder_is_at_half_its_depth_or_where_it_is_put(
+    corpus: Path, tmp_path: Path, make_bert: Callable[..., Path]
+) -> None:
+    place = make_bert(["a"], num_layers=4, max_length=64)
+    for flags, depth in (((), 2), (("--low_depth", "3"), 3)):
+        tasks = ("--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos", "--encoder", str(place))
+        settings = read_settings(Settings, [*FINE_TUNED, *tasks, "--sharing", "low_layer", *flags])
+        arms, _ = load_arms(settings)
+        training = list_trainings(settings, arms)[-1]
+        assert make_model(settings, training, 0, None).network.depths == {"pos": depth, "chunk": 4}
+
+
+def test_the_encoder_has_a_rate_of_its_own(corpus: Path, encoder: Path) -> None:
+    tasks = ("--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos", "--encoder", str(encoder))
+    flags = ("--sharing", "hard", "--encoder_learning_rate", "3e-5", "--learning_rate", "2e-3")
+    settings = read_settings(Settings, [*tasks, "--max_length", "64", *flags])
+    training = list_trainings(settings, load_arms(settings)[0])[-1]
+    network = make_model(settings, training, 0, None).network
+    optimizer = make_encoder_optimizer(settings, torch.nn.ModuleDict({"network": network}))
+    rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    assert {rates[id(weight)] for weight in network.encoder.parameters()} == {3e-5}
+    assert {rates[id(weight)] for weight in network.heads.parameters()} == {2e-3}
+    assert rates.keys() == {id(weight) for weight in network.parameters()}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--hidden_dim", "64", "--vectors"], "Found --vectors, --hidden_dim"),
+        (["--sharing", "hard", "tied"], "found tied"),
+        (["--encoder_learning_rate", "0"], "above 0"),
+    ],
+)
+def test_what_a_pretrained_encoder_has_no_use_for_is_refused(flags: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_settings(Settings, ["--encoder", "somewhere", "--sharing", "hard", *flags])
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--max_length", "100"], "max_length is more than the encoder reads"),
+        (["--sharing", "low_layer", "--low_depth", "2"], "expected --low_depth from 1 to 1; found 2"),
+        (["--encoder", "./nowhere"], "nowhere"),
+    ],
+)
+def test_an_encoder_that_has_not_what_is_asked_of_it_is_refused(
+    corpus: Path, encoder: Path, tmp_path: Path, fails: Any, flags: list[str], said: str
+) -> None:
+    tasks = ["--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos", "--encoder", str(encoder), "--sharing", "hard"]
+    shown = fails(main, *FINE_TUNED, *tasks, *flags, "--output_dir", tmp_path / "run")
+    assert said.lower() in shown.lower()
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["--tasks", "pos=nltk:conll2000"], "names one task"),
         (["--sharing", "hart"], "one of 'hard'"),
         (["--sharing", "low_layer"], "Add --num_layers 2"),
+        (["--sharing", "low_layer", "--num_layers", "2", "--low_depth", "2"], "from 1 to 1"),
         (["--sharing", "sluice", "--hidden_dim", "5"], "an even --hidden_dim"),
         (["--curve_task", "chunk"], "go together"),
         (["--sampling", "temperature"], "go together"),
@@ -373,7 +487,7 @@ def test_numbers_of_tasks_are_read() -> None:
 
 def test_the_settings_files_are_all_readable() -> None:
     files = sorted((ROOT / "recipes" / "multitask_tagging").glob("*.yaml"))
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         settings = read_settings(Settings, ["--config", str(file)])
         assert len(settings.tasks) == 2
