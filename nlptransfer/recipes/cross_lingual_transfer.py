@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from nlptransfer.errors import InputError
-from nlptransfer.recipes.crosslingual_bridges import parse_bridge
+from nlptransfer.recipes.crosslingual_bridge_names import parse_bridge
 from nlptransfer.recipes.running import run_recipe
 from nlptransfer.recipes.settings import RunSettings, check_values, settings_to_dict
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlptransfer.errors import InputError
-from nlptransfer.recipes.crosslingual_bridges import Bridging, Spelling, parse_bridge
+from nlptransfer.recipes.crosslingual_bridge_names import Spelling, parse_bridge
+from nlptransfer.recipes.crosslingual_bridges import Bridging
 from nlptransfer.recipes.crosslingual_data import LanguagePair
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlptransfer.errors import InputError
-from nlptransfer.recipes.crosslingual_bridges import Bridge, Bridging, parse_bridge
+from nlptransfer.recipes.crosslingual_bridge_names import Bridge, parse_bridge
+from nlptransfer.recipes.crosslingual_bridges import Bridging
 from nlptransfer.recipes.crosslingual_data import LabelledItems, LanguagePair, as_dataset, rewritten
 
 if TYPE_CHECKING:

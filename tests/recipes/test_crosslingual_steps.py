@@ -15,7 +15,7 @@ from nlptransfer.data.synthetic import make_tagged_languages
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.predictions import read_predictions
 from nlptransfer.recipes.cross_lingual_transfer import Settings, main
-from nlptransfer.recipes.crosslingual_bridges import parse_bridge
+from nlptransfer.recipes.crosslingual_bridge_names import parse_bridge
 from nlptransfer.recipes.crosslingual_data import LabelledItems
 from nlptransfer.recipes.crosslingual_systems import check_kept
 

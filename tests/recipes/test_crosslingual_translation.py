@@ -13,7 +13,8 @@ from nlptransfer.data.synthetic import make_tagged_languages
 from nlptransfer.embeddings.word_vectors import WordVectors
 from nlptransfer.errors import InputError
 from nlptransfer.recipes.cross_lingual_transfer import Settings, main
-from nlptransfer.recipes.crosslingual_bridges import Bridging, parse_bridge, reduce_vectors
+from nlptransfer.recipes.crosslingual_bridge_names import parse_bridge
+from nlptransfer.recipes.crosslingual_bridges import Bridging, reduce_vectors
 from nlptransfer.recipes.crosslingual_data import load_pair
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread", "no_reload")]
