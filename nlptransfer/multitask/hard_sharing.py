@@ -44,8 +44,9 @@ class HardSharing(nn.Module):
         https://aclanthology.org/P16-2038.
 
     Compare with:
-        `JointManyTask`, whose higher layers also read the lower tasks' predictions; `CrossStitch` and `TiedNetworks`,
-        whose tasks have an encoder each: prefer these where the tasks turn out to harm each other.
+        `TransformerSharing`, the same of a pretrained transformer; `JointManyTask`, whose higher layers also read the
+        lower tasks' predictions; `CrossStitch` and `TiedNetworks`, whose tasks have an encoder each: prefer these where
+        the tasks turn out to harm each other.
 
     Example:
         >>> layers = [RecurrentEncoder(words.output_dim, 64), RecurrentEncoder(128, 64)]

@@ -48,8 +48,7 @@ class TransformerSharing(nn.Module):
         Liu et al. 2019, MT-DNN, section 3, https://aclanthology.org/P19-1441.
 
     Compare with:
-        `HardSharing`, of recurrent layers on word vectors: a hundredth of the cost, and better than a transformer where
-        there is none for the language.
+        `HardSharing`, the same of recurrent layers on word vectors, for languages without a pretrained transformer.
 
     Example:
         >>> network = TransformerSharing([pos, chunk], load_encoder(find_encoder(name)), depths={"pos": 3})
