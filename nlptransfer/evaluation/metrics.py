@@ -2,7 +2,7 @@
 
 Every tagging accuracy is a ratio of two sums over sentences, so each is told by two arrays: how many positions of each
 sentence count, and how many of those are right (`sentence_counts`). Intervals and tests (`significance.py`) start
-there; those of documents are in `document_significance.py`.
+there; those of documents are in `document_significance.py`. Numbers are scored in `number_scores.py`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from nlptransfer.evaluation.document_significance import (
     paired_document_test,
 )
 from nlptransfer.evaluation.metrics import SentenceCounts, sentence_counts
+from nlptransfer.evaluation.number_scores import R_SQUARED, NumberPredictions
 from nlptransfer.evaluation.predictions import Predictions, SystemPredictions, check_same_items
 from nlptransfer.evaluation.significance import bootstrap_interval, paired_bootstrap_interval, paired_permutation_test
 from nlptransfer.evaluation.span_scores import SPAN_F1, SpanOutcomes, span_counts
@@ -127,8 +128,10 @@ class DocumentOutcomes:
 
 
 def default_metric(part: SystemPredictions) -> str:
-    """The metric that predictions of this kind are judged by: token accuracy of tags, accuracy of documents."""
-    return "token_accuracy" if isinstance(part, Predictions) else "accuracy"
+    """The metric of predictions of this kind: token accuracy of tags, accuracy of documents, R squared of numbers."""
+    if isinstance(part, Predictions):
+        return "token_accuracy"
+    return R_SQUARED if isinstance(part, NumberPredictions) else "accuracy"
 
 
 def sentence_outcomes(

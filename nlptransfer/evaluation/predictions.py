@@ -1,7 +1,8 @@
 """What one system predicted on one split under one seed, and the JSON-lines file that keeps it.
 
-Predictions come in two kinds: a tag for each word of each sentence (`Predictions`) and one label for each document
-(`DocumentPredictions`). All functions here take both; one file holds one kind.
+Predictions come in three kinds: a tag for each word of each sentence (`Predictions`), one label for each document
+(`DocumentPredictions`), one number for each text (`NumberPredictions`). All functions here take all of them; one file
+holds one kind.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.document_predictions import DocumentPredictions
 from nlptransfer.evaluation.metrics import TagLists, check_word_counts
+from nlptransfer.evaluation.number_scores import NumberPredictions
 from nlptransfer.files import read_lines, write_whole
 
 _FIELDS = ("split", "seed", "index", "tokens", "gold", "predicted")
@@ -50,8 +52,10 @@ class Predictions:
         check_word_counts(self.gold, self.predicted)
 
 
-SystemPredictions = Predictions | DocumentPredictions
-"""Predictions of either kind."""
+SystemPredictions = Predictions | DocumentPredictions | NumberPredictions
+"""Predictions of any kind."""
+
+_KINDS = {Predictions: "tags of words", DocumentPredictions: "labels of documents", NumberPredictions: "numbers"}
 
 Part = TypeVar("Part", bound=SystemPredictions)
 
@@ -68,22 +72,26 @@ def check_same_items(predictions: Sequence[SystemPredictions], *, names: Sequenc
     """
     if not predictions:
         return
+    columns: list[tuple[str, Sequence[Any], Sequence[Any]]]
     named = names or [f"{p.system} on {p.split} with seed {p.seed}" for p in predictions]
     first = predictions[0]
     remedy = "Pair only predictions for the same test set: the same data, split and preprocessing."
     for name, other in zip(named[1:], predictions[1:], strict=True):
         if isinstance(first, Predictions) and isinstance(other, Predictions):
-            item, columns = "sentence", [("words", first.tokens, other.tokens), ("gold tags", first.gold, other.gold)]
+            item = "sentence"
+            columns = [("words", first.tokens, other.tokens), ("gold tags", first.gold, other.gold)]
         elif isinstance(first, DocumentPredictions) and isinstance(other, DocumentPredictions):
-            item, columns = "document", [("id", first.ids, other.ids)]
+            item = "document"
+            columns = [("id", first.ids, other.ids)]
             if first.gold is not None and other.gold is not None:
                 columns.append(("gold label", first.gold, other.gold))
+        elif isinstance(first, NumberPredictions) and isinstance(other, NumberPredictions):
+            item, columns = "text", [("id", first.ids, other.ids), ("gold number", first.gold, other.gold)]
         else:
             raise InputError(
                 "the predictions were not made for the same test items",
-                expected=f"{'tags of words' if isinstance(first, Predictions) else 'labels of documents'} as in "
-                f"{named[0]}",
-                found=f"{'tags of words' if isinstance(other, Predictions) else 'labels of documents'} in {name}",
+                expected=f"{_KINDS[type(first)]} as in {named[0]}",
+                found=f"{_KINDS[type(other)]} in {name}",
                 remedy=remedy,
             )
         if len(columns[0][1]) != len(columns[0][2]):
@@ -98,7 +106,7 @@ def check_same_items(predictions: Sequence[SystemPredictions], *, names: Sequenc
                 continue
             for index, (left, right) in enumerate(zip(ours, theirs, strict=True)):
                 # A list and a tuple of the same tags are the same.
-                if left != right and (isinstance(left, str) or list(left) != list(right)):
+                if left != right and (isinstance(left, str | float | int) or list(left) != list(right)):
                     raise InputError(
                         f"the predictions were not made for the same test items: {item} {index + 1} differs in its "
                         f"{what}",
@@ -135,7 +143,7 @@ def by_pair(predictions: Iterable[Part]) -> dict[str | None, list[Part]]:
 def pooled_tags(predictions: Sequence[SystemPredictions]) -> tuple[TagLists, TagLists]:
     """Gold and predicted tags, one list per sentence, of all the predictions in a row: of every seed, say.
 
-    A document counts as a sentence of one word, whose tag is its label.
+    A document counts as a sentence of one word, whose tag is its label; numbers are no tags, and are left out.
     """
     gold: list[Sequence[str]] = []
     predicted: list[Sequence[str]] = []
@@ -143,7 +151,7 @@ def pooled_tags(predictions: Sequence[SystemPredictions]) -> tuple[TagLists, Tag
         if isinstance(part, Predictions):
             gold += part.gold
             predicted += part.predicted
-        else:
+        elif isinstance(part, DocumentPredictions):
             gold += [[label] for label in part.gold or ()]
             predicted += [[label] for label in part.predicted]
     return gold, predicted
@@ -153,7 +161,7 @@ def write_predictions(path: str | Path, predictions: Iterable[SystemPredictions]
     """Write one line per sentence: split, seed, index (from 0), tokens, gold, predicted.
 
     For documents, one line per document: split, seed, pair (where there is one), index, id, gold (null while it is
-    withheld), predicted.
+    withheld), predicted. For texts with numbers the same, gold and predicted being numbers.
 
     Args:
         path: the file, written whole or not at all.
@@ -168,15 +176,15 @@ def write_predictions(path: str | Path, predictions: Iterable[SystemPredictions]
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def read_predictions(path: str | Path) -> list[Predictions] | list[DocumentPredictions]:
+def read_predictions(path: str | Path) -> list[Predictions] | list[DocumentPredictions] | list[NumberPredictions]:
     """Read a file that `write_predictions` wrote; the system's name is the file's, the kind is told by the first line.
 
     Args:
         path: a `.jsonl` file.
 
     Returns:
-        One `Predictions` per split and seed, or one `DocumentPredictions` per split, seed and pair, in the order of
-        the file.
+        One `Predictions` or `NumberPredictions` per split and seed, or one `DocumentPredictions` per split, seed and
+        pair, in the order of the file.
 
     Raises:
         InputError: the file is missing or empty, a line is not JSON, lacks a field or has lists of different lengths,
@@ -184,7 +192,7 @@ def read_predictions(path: str | Path) -> list[Predictions] | list[DocumentPredi
     """
     path = Path(path)
     parts: dict[tuple[str, int, str | None], tuple[list[Any], list[Any], list[Any]]] = {}
-    documents = False
+    documents = numbers = False
     for number, line in read_lines(path):
         try:
             row = json.loads(line)
@@ -199,8 +207,9 @@ def read_predictions(path: str | Path) -> list[Predictions] | list[DocumentPredi
             ) from error
         if number == 1:
             documents = isinstance(row, dict) and "id" in row
+            numbers = documents and _is_number(row.get("predicted"))
         split, seed, index, *values = _check_row(row, path, number, _DOCUMENT_FIELDS if documents else _FIELDS)
-        (_check_document if documents else _check_sentence)(row, path, number)
+        (_check_number if numbers else _check_document if documents else _check_sentence)(row, path, number)
         part = parts.setdefault((split, seed, row.get("pair")), ([], [], []))
         if index != len(part[0]):
             raise InputError(
@@ -217,6 +226,8 @@ def read_predictions(path: str | Path) -> list[Predictions] | list[DocumentPredi
         raise InputError("the file holds no predictions", where=path, remedy=_REMEDY)
     if not documents:
         return [Predictions(path.stem, split, seed, *columns) for (split, seed, _), columns in parts.items()]
+    if numbers:
+        return [NumberPredictions(path.stem, split, seed, *columns) for (split, seed, _), columns in parts.items()]
     return [
         DocumentPredictions(path.stem, split, seed, ids, None if None in gold else gold, predicted, pair)
         for (split, seed, pair), (ids, gold, predicted) in parts.items()
@@ -236,9 +247,9 @@ def _rows(part: SystemPredictions) -> Iterator[dict[str, Any]]:
                 "predicted": list(predicted),
             }
         return
-    if part.pair is not None:
+    if isinstance(part, DocumentPredictions) and part.pair is not None:
         start["pair"] = part.pair
-    gold: Sequence[str | None] = [None] * len(part.ids) if part.gold is None else part.gold
+    gold: Sequence[str | float | None] = [None] * len(part.ids) if part.gold is None else part.gold
     for index, (name, label, own) in enumerate(zip(part.ids, gold, part.predicted, strict=True)):
         yield {**start, "index": index, "id": name, "gold": label, "predicted": own}
 
@@ -291,6 +302,17 @@ def _check_document(row: Mapping[str, Any], path: Path, line: int) -> None:
         raise InputError("id, gold, predicted and pair must be text", where=path, line=line, remedy=_REMEDY)
 
 
-def _clipped(words: Sequence[str]) -> str:
+def _check_number(row: Mapping[str, Any], path: Path, line: int) -> None:
+    if not isinstance(row["id"], str) or not _is_number(row["gold"]) or not _is_number(row["predicted"]):
+        raise InputError("id must be text, gold and predicted numbers", where=path, line=line, remedy=_REMEDY)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _clipped(words: Sequence[str] | float) -> str:
+    if isinstance(words, float | int):
+        return str(words)
     text = words if isinstance(words, str) else " ".join(words)
     return repr(text if len(text) <= 60 else text[:57] + "...")

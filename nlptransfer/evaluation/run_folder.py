@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.document_predictions import ALL_PAIRS, DocumentPredictions
 from nlptransfer.evaluation.metrics import DOCUMENT_METRICS
+from nlptransfer.evaluation.number_scores import R_SQUARED, NumberPredictions
 from nlptransfer.evaluation.predictions import (
     Predictions,
     SystemPredictions,
@@ -150,7 +151,7 @@ class Run:
     scores: list[Score]
     verdicts: list[Verdict]
     seconds: dict[str, float]
-    predictions: dict[str, list[Predictions] | list[DocumentPredictions]]
+    predictions: dict[str, list[Predictions] | list[DocumentPredictions] | list[NumberPredictions]]
     history: list[dict[str, Any]]
 
 
@@ -304,12 +305,14 @@ def _check_scored(predictions: Mapping[str, Sequence[SystemPredictions]], scores
     """Every scored item must be in the predictions that were kept: catches a file cut at a line's end, or swapped."""
     kept: dict[tuple[str, str, int | None, str | None], int] = {}
     for part in (part for own in predictions.values() for part in own):
-        if isinstance(part, DocumentPredictions):
-            kept[part.system, part.split, part.seed, part.pair] = len(part.ids)
-        else:
+        if isinstance(part, Predictions):
             kept[part.system, part.split, part.seed, None] = sum(map(len, part.tokens))
+        else:
+            pair = part.pair if isinstance(part, DocumentPredictions) else None
+            kept[part.system, part.split, part.seed, pair] = len(part.ids)
     for score in scores:
-        if score.metric not in ("token_accuracy", *DOCUMENT_METRICS) or score.seed is None or score.pair == ALL_PAIRS:
+        counted = ("token_accuracy", R_SQUARED, *DOCUMENT_METRICS)
+        if score.metric not in counted or score.seed is None or score.pair == ALL_PAIRS:
             continue
         # A recipe may keep predictions of the test splits only.
         if score.split not in {part.split for part in predictions.get(score.system, ())}:

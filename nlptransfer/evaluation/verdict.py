@@ -8,8 +8,17 @@ from typing import Any, Literal
 
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.document_predictions import ALL_PAIRS
+from nlptransfer.evaluation.number_scores import R_SQUARED, NumberPredictions, number_outcomes
 from nlptransfer.evaluation.outcomes import default_metric, document_outcomes, sentence_outcomes
-from nlptransfer.evaluation.predictions import Part, Predictions, SystemPredictions, by_pair, by_split, by_system
+from nlptransfer.evaluation.predictions import (
+    Part,
+    Predictions,
+    SystemPredictions,
+    by_pair,
+    by_split,
+    by_system,
+    check_same_items,
+)
 from nlptransfer.evaluation.span_scores import SPAN_F1
 
 SELECTION_SPLITS = ("train", "dev")
@@ -22,6 +31,7 @@ METRIC_NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     SPAN_F1: "F1 of spans",
+    R_SQUARED: "R squared",
 }
 """How each metric is called in a sentence."""
 
@@ -39,7 +49,7 @@ class Score:
         system: the system's name.
         split: `dev`, `test`, `source_test`, `target_test`.
         metric: one of `nlptransfer.evaluation.metrics.METRICS` or `DOCUMENT_METRICS`.
-        value: the score, in 0..1.
+        value: the score, in 0..1; of `r_squared` also below.
         low: low end of its interval over sentences, documents, or pairs.
         high: high end.
         n: what was scored: words, documents, or, where padding counts, positions.
@@ -117,7 +127,7 @@ def score_predictions(
     Args:
         predictions: of any systems, splits, pairs and seeds.
         metrics: what to score documents by; tags are scored by token accuracy, by `span_f1` where it is named here,
-            and by what the next two allow.
+            and by what the next two allow; numbers by `r_squared`.
         training_words: the training set's words; with them, words unseen in training are also scored apart. A split
             without such words has no such score.
         max_length: positions per sentence; with it, accuracy with padding counted is also given.
@@ -137,7 +147,7 @@ def score_predictions(
     Compare with `over_pairs.score_over_pairs`: the means over the pairs.
     """
     tag_metrics = ["token_accuracy", *([SPAN_F1] if SPAN_F1 in metrics else [])]
-    document_metrics = [metric for metric in metrics if metric != SPAN_F1]
+    document_metrics = [metric for metric in metrics if metric not in (SPAN_F1, R_SQUARED)]
     if training_words is not None:
         training_words = frozenset(training_words)
         tag_metrics.append("unseen_word_accuracy")
@@ -148,7 +158,7 @@ def score_predictions(
     for split, split_parts in by_split(predictions).items():
         for pair, pair_parts in by_pair(split_parts).items():
             for system, parts in by_system(pair_parts).items():
-                for metric in tag_metrics if isinstance(parts[0], Predictions) else document_metrics:
+                for metric in _metrics_of(parts[0], tag_metrics, document_metrics):
                     (every,) = _outcomes(parts, metric=metric, training_words=training_words, max_length=max_length)
                     if metric == "unseen_word_accuracy" and every.n == 0:
                         continue
@@ -412,13 +422,23 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.4f}" if p_value < 0.01 else f"p = {p_value:.2f}"
 
 
+def _metrics_of(part: SystemPredictions, of_tags: list[str], of_documents: list[str]) -> list[str]:
+    if isinstance(part, NumberPredictions):
+        return [R_SQUARED]
+    return of_tags if isinstance(part, Predictions) else of_documents
+
+
 def _outcomes(
     *systems: Sequence[SystemPredictions],
     metric: str,
     training_words: Collection[str] | None,
     max_length: int | None,
 ) -> Sequence[Any]:
-    """The outcomes of each system, all of sentences or all of documents."""
+    """The outcomes of each system, all of sentences, all of documents or all of numbers."""
+    if isinstance(systems[0][0], NumberPredictions):
+        everything = [part for parts in systems for part in parts]
+        check_same_items(everything)
+        return number_outcomes(*[[own for own in parts if isinstance(own, NumberPredictions)] for parts in systems])
     if isinstance(systems[0][0], Predictions):
         return sentence_outcomes(*systems, metric=metric, training_words=training_words, max_length=max_length)
     return document_outcomes(*systems, metric=metric)

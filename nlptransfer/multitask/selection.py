@@ -6,19 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from nlptransfer.errors import InputError
 from nlptransfer.evaluation.metrics import accuracy, token_accuracy
+from nlptransfer.evaluation.number_scores import R_SQUARED, r_squared
 from nlptransfer.evaluation.span_scores import SPAN_F1, is_span_tag_set, span_f1
 from nlptransfer.multitask.task_data import MISSING_TAG
 from nlptransfer.multitask.tasks import Task
 from nlptransfer.training.checkpoint import read_checkpoint, write_checkpoint
 from nlptransfer.types import NO_LABEL
-
-EXPLAINED_VARIANCE = "explained_variance"
 
 
 def task_metric(task: Task) -> str:
@@ -29,11 +26,11 @@ def task_metric(task: Task) -> str:
 
     Returns:
         ``span_f1`` for tags that mark spans, such as chunks and names; ``token_accuracy`` for other tags;
-        ``accuracy`` for classification; ``explained_variance`` for regression.
+        ``accuracy`` for classification; ``r_squared`` for regression.
     """
     if task.kind == "tagging":
         return SPAN_F1 if is_span_tag_set(task.labels) else "token_accuracy"
-    return "accuracy" if task.kind == "classification" else EXPLAINED_VARIANCE
+    return "accuracy" if task.kind == "classification" else R_SQUARED
 
 
 def task_score(task: Task, gold: Sequence[Any], predicted: Sequence[Any]) -> float:
@@ -56,7 +53,8 @@ def task_score(task: Task, gold: Sequence[Any], predicted: Sequence[Any]) -> flo
         0.5
     """
     if task.kind == "regression":
-        return explained_variance(gold, predicted)
+        known = [pair for pair in zip(gold, predicted, strict=True) if pair[0] != NO_LABEL]
+        return r_squared([own for own, _ in known], [other for _, other in known])
     if task.kind == "classification":
         pairs = [pair for pair in zip(gold, predicted, strict=True) if pair[0] != MISSING_TAG]
         return accuracy([own for own, _ in pairs], [other for _, other in pairs])
@@ -71,34 +69,6 @@ def task_score(task: Task, gold: Sequence[Any], predicted: Sequence[Any]) -> flo
             for side in (gold, predicted)
         )
     return (span_f1 if task_metric(task) == SPAN_F1 else token_accuracy)(gold, predicted)
-
-
-def explained_variance(gold: Sequence[float], predicted: Sequence[float]) -> float:
-    r"""The share of the gold numbers' variance that the predictions account for (the coefficient of determination).
-
-    .. math:: R^2 = 1 - \frac{\sum_i (y_i - \hat{y}_i)^2}{\sum_i (y_i - \bar{y})^2}
-
-    Args:
-        gold: (N,) numbers, `NO_LABEL` where there is none.
-        predicted: (N,) numbers.
-
-    Returns:
-        At most 1; 0 for the mean of the gold numbers, below for worse.
-
-    Raises:
-        InputError: fewer than two different numbers are known.
-
-    Example:
-        >>> explained_variance([1.0, 2.0, 3.0], [1.0, 2.0, 2.0])
-        0.5
-    """
-    wanted, found = np.asarray(gold, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    known = wanted != NO_LABEL
-    wanted, found = wanted[known], found[known]
-    spread = float(((wanted - wanted.mean()) ** 2).sum()) if len(wanted) else 0.0
-    if spread == 0:
-        raise InputError("there are no different numbers to predict", found=f"{len(wanted)} known numbers")
-    return 1.0 - float(((wanted - found) ** 2).sum()) / spread
 
 
 def joint_score(scores: Mapping[str, float], references: Mapping[str, float] | None = None) -> float:

@@ -84,12 +84,6 @@ def load_arms(settings: Settings) -> tuple[list[Arm], list[str]]:
                 f"'{source.name}' can't be the name of a task here",
                 expected="letters from a to z, digits, _ and -: files are named by it",
             )
-        if source.kind == "regression":
-            raise InputError(
-                f"the task '{source.name}' predicts numbers, and this recipe compares labels",
-                expected="tagging or classification",
-                remedy="Train it with nlptransfer.multitask from Python.",
-            )
     try:
         arms = _arms_of(settings, sources)
     except NotToBeHad as error:

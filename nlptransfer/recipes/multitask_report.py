@@ -259,7 +259,8 @@ def keep_model(
 
     place = model_place(settings.output_dir / "cells", chosen, seed)
     model = load_model(settings, chosen, seed, vectors, accelerator, place, task=None)
-    examples = {"tagging": '[["The", "bank", "raised", "rates"]]', "classification": '["Not worth the money."]'}
+    text = '["Not worth the money."]'
+    examples = {"tagging": '[["The", "bank", "raised", "rates"]]', "classification": text, "regression": text}
     card = [
         f"# A model of {len(chosen.tasks)} tasks: {', '.join(chosen.tasks)}\n",
         f"Trained {'one after the other' if chosen.way == SEQUENTIAL else 'together'}, sharing by {chosen.way}; "

@@ -383,21 +383,17 @@ def labelled(data: TaskData, system: str, split: str, seed: int, predicted: Sequ
         seed: the model's.
         predicted: for each text of the split.
     """
+    from nlptransfer.evaluation.number_scores import NumberPredictions
     from nlptransfer.evaluation.predictions import DocumentPredictions, Predictions
     from nlptransfer.multitask.task_data import MISSING_TAG
 
     part: TaskSplit = data.splits[split]
     gold = part.gold()
     rows = part.labelled()
-    if data.task.kind == "classification":
-        return DocumentPredictions(
-            system,
-            split,
-            seed,
-            [str(row) for row in rows],
-            [gold[row] for row in rows],
-            [predicted[row] for row in rows],
-        )
+    if data.task.kind != "tagging":
+        kind = DocumentPredictions if data.task.kind == "classification" else NumberPredictions
+        wanted, found = ([values[row] for row in rows] for values in (gold, predicted))
+        return kind(system, split, seed, [str(row) for row in rows], wanted, found)
     kept = [[place for place, tag in enumerate(gold[row]) if tag != MISSING_TAG] for row in rows]
     columns = [
         [[sentences[row][place] for place in places] for row, places in zip(rows, kept, strict=True)]
@@ -422,11 +418,14 @@ def _scorer(model: TaskModel, data: TaskData, batch_size: int) -> Callable[[], f
 
     part, task = data.splits["dev"], data.task
     gold = part.gold()
-    if task.kind == "classification":
+    if task.kind != "tagging":
         texts = model.encode_texts(part.texts)
-        return lambda: task_score(
-            task, gold, [task.labels[own] for own in model.predict_ids(texts, task.name, batch_size=batch_size)]
-        )
+
+        def score_texts() -> float:
+            found = model.predict_ids(texts, task.name, batch_size=batch_size).tolist()
+            return task_score(task, gold, [task.labels[own] for own in found] if task.labels else found)
+
+        return score_texts
     encoded = model.encode(part.texts)
     spans = list(pairwise(encoded.starts.tolist()))
 

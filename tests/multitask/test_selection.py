@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import r2_score
 from torch import nn
 
-from nlptransfer.errors import InputError
 from nlptransfer.evaluation.span_scores import span_f1
-from nlptransfer.multitask.selection import TaskSelection, explained_variance, joint_score, task_metric, task_score
+from nlptransfer.multitask.selection import TaskSelection, joint_score, task_metric, task_score
 from nlptransfer.multitask.tasks import Task
 from nlptransfer.types import NO_LABEL
 
@@ -24,7 +22,7 @@ STARS = Task("stars", "regression")
 
 
 def test_each_kind_of_task_has_its_metric() -> None:
-    names = ["token_accuracy", "span_f1", "accuracy", "explained_variance"]
+    names = ["token_accuracy", "span_f1", "accuracy", "r_squared"]
     assert [task_metric(task) for task in (POS, CHUNK, TOPIC, STARS)] == names
 
 
@@ -34,16 +32,6 @@ def test_scores_pass_over_what_carries_no_label() -> None:
     assert task_score(CHUNK, gold, predicted) == span_f1(gold, predicted) == 0.5
     assert task_score(TOPIC, ["x", "_", "y"], ["x", "x", "x"]) == 0.5
     assert task_score(STARS, [1.0, NO_LABEL, 3.0], [1.0, 9.0, 3.0]) == 1.0
-
-
-def test_explained_variance_is_scikit_learns_r2() -> None:
-    random = np.random.default_rng(0)
-    gold, predicted = random.normal(size=9), random.normal(size=9)
-    assert explained_variance(gold.tolist(), predicted.tolist()) == pytest.approx(r2_score(gold, predicted))
-    assert explained_variance([1.0, 2.0, 6.0], [3.0] * 3) == pytest.approx(0.0)
-    for known in ([2.0, 2.0, NO_LABEL], [NO_LABEL]):
-        with pytest.raises(InputError, match="no different numbers"):
-            explained_variance(known, [0.0] * len(known))
 
 
 def test_the_joint_score_is_the_mean_share_of_what_each_task_reaches_alone() -> None:

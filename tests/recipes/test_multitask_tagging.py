@@ -18,6 +18,7 @@ import nlptransfer
 from nlptransfer.data.synthetic import make_tagged_languages
 from nlptransfer.errors import InputError
 from nlptransfer.evaluation.predictions import read_predictions
+from nlptransfer.evaluation.run_folder import read_run
 from nlptransfer.models import saving
 from nlptransfer.multitask.gradient_balancing import Balancing
 from nlptransfer.multitask.selection import task_score
@@ -280,6 +281,42 @@ def test_labels_of_texts_are_learnt_together_too(tmp_path: Path) -> None:
         ("sentiment.shared_private", "accuracy"), ("domain.shared_private", "accuracy"),
     }  # fmt: skip
     assert set(nlptransfer.load(tmp_path / "run").predict(["A joy."], "sentiment")) <= {"neg", "pos"}
+
+
+def write_reviews(folder: Path, number: int = 400) -> Path:
+    """Texts with stars that their words tell, and a label for whether there are many."""
+    random = np.random.default_rng(0)
+    worth = {"dull": 0.0, "poor": 1.0, "fair": 2.0, "good": 3.0, "great": 4.0}
+    rows = []
+    for _ in range(number):
+        words = random.choice(list(worth), 3).tolist()
+        stars = float(np.mean([worth[word] for word in words]))
+        rows.append({"text": " ".join(words), "stars": round(stars, 2), "label": "high" if stars > 2 else "low"})
+    folder.mkdir()
+    lines = [json.dumps(row) + "\n" for row in rows]
+    for split, part in (("train", lines[:250]), ("dev", lines[250:300]), ("test", lines[300:])):
+        (folder / f"{split}.jsonl").write_text("".join(part), encoding="utf-8")
+    return folder
+
+
+def test_numbers_are_learnt_beside_labels_and_have_a_verdict(tmp_path: Path) -> None:
+    reviews = write_reviews(tmp_path / "reviews")
+    tasks = ("--tasks", f"label={reviews}:label:classification", f"stars={reviews}:stars:regression")
+    flags = ("--train_sizes", "stars=30", "--epochs", "5", "--max_length", "8", "--sharing", "hard", "tied")
+    main([*SMALL, *tasks, *flags, "--output_dir", str(tmp_path / "run")])
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert {(own["system"], own["metric"]) for own in metrics["verdicts"]} == {
+        (f"{task}.{way}", metric) for task, metric in (("label", "accuracy"), ("stars", "r_squared"))
+        for way in ("hard", "tied")
+    }  # fmt: skip
+    assert mean_score(metrics, "stars.hard", "r_squared") > 0.3, "it has learnt"
+    assert "R squared" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    kept = read_run(tmp_path / "run").predictions["stars.hard"]
+    (test,) = [part for part in kept if part.split == "test"]
+    assert len(test.predicted) == 100 and all(isinstance(own, float) for own in test.predicted)
+    model = nlptransfer.load(tmp_path / "run")
+    dull, great = model.predict(["dull dull dull", "great great great"], "stars")
+    assert great > dull + 0.5
 
 
 def test_without_corpora_it_says_loudly_that_they_are_synthetic(
