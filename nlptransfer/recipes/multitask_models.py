@@ -257,6 +257,7 @@ def make_shape(settings: Settings, training: Training) -> MultitaskShape:
         characters=settings.characters,
         character_dim=settings.character_dim,
         dropout=settings.dropout,
+        word_dropout=settings.word_dropout,
         crf=_crf_tasks(settings, training),
         depths={next(iter(training.tasks)): low_depth(settings, settings.num_layers)}
         if training.way == "low_layer"

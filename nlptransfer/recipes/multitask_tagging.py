@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _OF_RECURRENT_LAYERS = (
     "vectors", "embedding", "embedding_dim", "keep_vectors", "hidden_dim", "num_layers", "characters", "character_dim",
+    "word_dropout",
 )  # fmt: skip
 """What there is to set of a network of recurrent layers on word vectors, and not of a pretrained encoder."""
 
@@ -123,6 +124,8 @@ class Settings(RunSettings):
     joint_many_task in the last task alone."""
     dropout: float = 0.5
     """Share of features dropped in training."""
+    word_dropout: float = 0.25
+    """How readily a rare training word is read as unknown: with probability w / (w + count)."""
     max_length: int = 256
     """Words, or subwords of a pretrained encoder, read at once; longer sentences are windowed, longer texts cut."""
     epochs: int = 15
@@ -141,7 +144,9 @@ class Settings(RunSettings):
         check_values(self, (*sizes, "epochs", "batch_size"), lambda value: value >= 1, expected="at least 1")
         rates = ("learning_rate", "encoder_learning_rate")
         check_values(self, rates, lambda value: value > 0, expected="above 0")
-        weights = ("tie_strength", "adversarial_weight", "overlap_weight", "min_steps", "conflict_every")
+        weights = (
+            "tie_strength", "adversarial_weight", "overlap_weight", "min_steps", "conflict_every", "word_dropout",
+        )  # fmt: skip
         check_values(self, weights, lambda value: value >= 0, expected="0 or above")
         check_values(self, ("last_tie_strength",), lambda value: value is None or value >= 0, expected="0 or above")
         check_values(self, ("dropout",), lambda value: 0 <= value < 1, expected="from 0 to below 1")

@@ -21,6 +21,7 @@ from nlptransfer.evaluation.predictions import read_predictions
 from nlptransfer.evaluation.run_folder import read_run
 from nlptransfer.models import saving
 from nlptransfer.multitask.gradient_balancing import Balancing
+from nlptransfer.multitask.saved import MultitaskModel
 from nlptransfer.multitask.selection import task_score
 from nlptransfer.multitask.transformer_model import TransformerMultitaskModel
 from nlptransfer.recipes.multitask_data import load_arms, read_numbers
@@ -418,6 +419,19 @@ def test_a_low_task_of_an_encoder_is_at_half_its_depth_or_where_it_is_put(
         arms, _ = load_arms(settings)
         training = list_trainings(settings, arms)[-1]
         assert make_model(settings, training, 0, None).network.depths == {"pos": depth, "chunk": 4}
+
+
+def test_word_dropout_and_the_low_layers_depth_reach_recurrent_networks(corpus: Path) -> None:
+    tasks = ("--tasks", f"pos={corpus}:upos", f"chunk={corpus}:xpos", "--sharing", "low_layer", "--num_layers", "3")
+    settings = read_settings(Settings, [*SMALL, *tasks, "--word_dropout", "2.5", "--low_depth", "2"])
+    training = list_trainings(settings, load_arms(settings)[0])[-1]
+    model = make_model(settings, training, 0, None)
+    assert isinstance(model, MultitaskModel)
+    assert model.network.depths == {"pos": 2, "chunk": 3}
+    assert model.shape.word_dropout == 2.5
+    chances = model.words.unknown_probability
+    rarest = float(chances[chances > 0].max())
+    assert rarest == pytest.approx(2.5 / 3.5), "a word that occurs once"
 
 
 def test_the_encoder_has_a_rate_of_its_own(corpus: Path, encoder: Path) -> None:
