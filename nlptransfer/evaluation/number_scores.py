@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlptransfer.errors import InputError
+from nlptransfer.evaluation.significance import percentile_interval, swap_test
 
 R_SQUARED = "r_squared"
-
-_BATCH_ELEMENTS = 500_000  # numbers held at once while resampling: 4 MB an array
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,10 @@ class NumberOutcomes:
         """The score's percentile bootstrap interval over texts; see `bootstrap_interval`."""
 
         def score(errors: NDArray[np.float64], gold: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-            return 1.0 - _share(errors.sum(axis=axis), _spread(gold, axis))
+            return 1.0 - _share(errors.sum(axis=axis), _spread(gold, axis), otherwise=1.0 - self.score())
 
-        return self._interval(score, self.errors.mean(axis=0), confidence, num_resamples, seed)
+        data = (self.errors.mean(axis=0), self.gold)
+        return percentile_interval(data, score, confidence=confidence, num_resamples=num_resamples, seed=seed)
 
     def gain_interval(
         self, baseline: NumberOutcomes, *, confidence: float, num_resamples: int, seed: int
@@ -121,54 +121,21 @@ class NumberOutcomes:
         """The gain's over a baseline on the same texts, both read on the same drawn ones."""
 
         def gain(saved: NDArray[np.float64], gold: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-            return _share(saved.sum(axis=axis), _spread(gold, axis))
+            return _share(saved.sum(axis=axis), _spread(gold, axis), otherwise=self.score() - baseline.score())
 
-        return self._interval(gain, self._saved(baseline), confidence, num_resamples, seed)
+        data = (self._saved(baseline), self.gold)
+        return percentile_interval(data, gain, confidence=confidence, num_resamples=num_resamples, seed=seed)
 
     def p_value(self, baseline: NumberOutcomes, *, num_resamples: int, seed: int) -> float:
         """The gain's over a baseline on the same texts: the paired permutation test of `paired_permutation_test`.
 
         The gain is a sum over texts of what each saves, divided by a spread that no swap changes.
         """
-        from scipy.stats import permutation_test
-
-        saved = self._saved(baseline)
-        differing = saved[saved != 0]
-        if len(differing) < 2:
-            return 1.0
-        result = permutation_test(
-            (differing,),
-            np.sum,
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=num_resamples,
-            batch=max(100, _BATCH_ELEMENTS // len(differing)),
-            alternative="two-sided",
-            rng=np.random.default_rng(seed),
-        )
-        return float(result.pvalue)
+        return swap_test(self._saved(baseline), num_resamples=num_resamples, seed=seed)
 
     def _saved(self, baseline: NumberOutcomes) -> NDArray[np.float64]:
         saved: NDArray[np.float64] = baseline.errors.mean(axis=0) - self.errors.mean(axis=0)
         return saved
-
-    def _interval(
-        self, statistic: object, values: NDArray[np.float64], confidence: float, num_resamples: int, seed: int
-    ) -> tuple[float, float]:
-        from scipy.stats import bootstrap
-
-        interval = bootstrap(
-            (values, self.gold),
-            statistic,
-            paired=True,
-            vectorized=True,
-            method="percentile",
-            confidence_level=confidence,
-            n_resamples=num_resamples,
-            batch=max(1, _BATCH_ELEMENTS // len(values)),
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-        return float(interval.low), float(interval.high)
 
 
 def number_outcomes(*systems: Sequence[NumberPredictions]) -> list[NumberOutcomes]:
@@ -186,6 +153,6 @@ def _spread(gold: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     return spread
 
 
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A quotient; 0 where all drawn numbers are the same one."""
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64], *, otherwise: float) -> NDArray[np.float64]:
+    """A quotient; where all drawn numbers are the same one, which tells nothing, what was found without drawing."""
+    return np.divide(part, whole, out=np.full_like(part, otherwise), where=whole > 0)

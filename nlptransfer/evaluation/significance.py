@@ -10,6 +10,7 @@ spread is reported beside them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -139,14 +140,25 @@ def paired_permutation_test(
         Phipson and Smyth (2010), Permutation P-values Should Never Be Zero,
         https://doi.org/10.2202/1544-6115.1585
     """
-    from scipy.stats import permutation_test
-
     # The division by sum(counts), which no swap changes, is left out: sums of whole numbers are exact, so that ties
     # with the observed sum are seen as ties.
     differences, _, _ = _scaled_differences(system_correct, baseline_correct, counts)
-    differing = differences[differences != 0].astype(np.float64)
+    return swap_test(differences.astype(np.float64), num_resamples=num_resamples, seed=seed)
+
+
+def swap_test(differences: NDArray[np.float64], *, num_resamples: int, seed: int) -> float:
+    """The p-value of `paired_permutation_test` from what each item adds to the gain.
+
+    Args:
+        differences: (items,) system - baseline.
+        num_resamples: how many random swaps are drawn.
+        seed: of the drawing.
+    """
+    from scipy.stats import permutation_test
+
+    differing = differences[differences != 0]
     if len(differing) < 2:
-        return 1.0  # with one differing sentence, both of its two labellings are as extreme as the observed one
+        return 1.0  # with one differing item, both of its two labellings are as extreme as the observed one
     result = permutation_test(
         (differing,),
         np.sum,
@@ -188,20 +200,45 @@ def _ratio_interval(
     numerators: NDArray[np.float64], totals: NDArray[np.int64], confidence: float, num_resamples: int, seed: int
 ) -> tuple[float, float]:
     """Percentile interval of sum(numerators) / sum(totals), sentences drawn with replacement."""
-    from scipy.stats import bootstrap
 
     def ratio(top: NDArray[np.float64], bottom: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
         return top.sum(axis=axis) / bottom.sum(axis=axis)
 
+    data = (numerators, totals.astype(np.float64))
+    return percentile_interval(data, ratio, confidence=confidence, num_resamples=num_resamples, seed=seed)
+
+
+def percentile_interval(
+    data: tuple[NDArray[np.float64], ...],
+    statistic: Callable[..., NDArray[np.float64]],
+    *,
+    confidence: float,
+    num_resamples: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic of several columns, whose rows are drawn together.
+
+    Args:
+        data: columns of (items,).
+        statistic: columns of (..., items) and the axis of the items -> (...).
+        confidence: of the interval, in 0..1.
+        num_resamples: how many times the items are drawn.
+        seed: of the drawing.
+
+    Returns:
+        Low and high end.
+    """
+    from scipy.stats import bootstrap
+
     interval = bootstrap(
-        (numerators, totals.astype(np.float64)),
-        ratio,
+        data,
+        statistic,
         paired=True,
         vectorized=True,
         method="percentile",
         confidence_level=confidence,
         n_resamples=num_resamples,
-        batch=_batch_size(len(totals)),
+        batch=_batch_size(len(data[0])),
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(interval.low), float(interval.high)

@@ -260,7 +260,7 @@ def check_reload(
         expected: what the model predicted for them before it was saved; by task likewise.
 
     Raises:
-        RuntimeError: the fresh process failed, or predicts otherwise; of numbers, by more than a thousandth.
+        RuntimeError: the fresh process failed, or predicts otherwise; of numbers, by more than a ten-thousandth.
     """
     program = (
         "import json, sys, nlptransfer\n"
@@ -294,7 +294,7 @@ def check_reload(
 def _same(found: Any, wanted: Any) -> bool:
     """Equal; of numbers, up to the order in which another process adds."""
     if isinstance(found, float) and isinstance(wanted, int | float):
-        return math.isclose(found, wanted, rel_tol=1e-3, abs_tol=1e-4)
+        return math.isclose(found, wanted, rel_tol=1e-4, abs_tol=1e-5)
     return bool(found == wanted)
 
 

@@ -80,9 +80,11 @@ def test_alike_systems_get_no_verdict() -> None:
     assert verdict.gain == 0 and verdict.p_value == 1.0 and verdict.verdict == "no evidence"
 
 
-def test_one_drawn_number_is_no_crash() -> None:
-    low, high = NumberOutcomes.of([1.0, 2.0], [[1.0, 1.0]]).interval(confidence=0.95, num_resamples=99, seed=0)
-    assert np.isfinite([low, high]).all()
+def test_a_draw_of_one_number_alone_makes_nothing_look_perfect() -> None:
+    outcomes = NumberOutcomes.of([1.0, 2.0], [[1.0, 1.0]])
+    low, high = outcomes.interval(confidence=0.95, num_resamples=99, seed=0)
+    assert low == high == outcomes.score() == -1.0
+    assert outcomes.gain_interval(outcomes, confidence=0.95, num_resamples=99, seed=0) == (0.0, 0.0)
 
 
 def test_a_file_of_numbers_comes_back(tmp_path: Path) -> None:
