@@ -20,7 +20,7 @@ from nlptransfer.models.saving import read_config, read_document, read_tensors, 
 from nlptransfer.models.word_features import WordFeatures
 from nlptransfer.multitask.recurrent_networks import MultitaskNetwork, MultitaskShape, make_network
 from nlptransfer.multitask.task_model import TaskModel
-from nlptransfer.multitask.tasks import Task
+from nlptransfer.multitask.tasks import tasks_from_json, tasks_to_json
 from nlptransfer.multitask.text_batches import TextBatches
 
 
@@ -107,9 +107,7 @@ class MultitaskModel(TaskModel):
             folder,
             model_type="multitask_model",
             config={
-                "tasks": [
-                    {"name": task.name, "kind": task.kind, "labels": list(task.labels)} for task in self.tasks.values()
-                ],
+                "tasks": tasks_to_json(self.tasks.values()),
                 "shape": asdict(self.shape),
                 "embedding": {
                     "dim": words.embedding.embedding_dim,
@@ -142,7 +140,7 @@ class MultitaskModel(TaskModel):
             vectors = unpack_vectors(arrays, read_document(folder, "vectors"))
         built = MultitaskShape(**{**shape, "crf": tuple(shape["crf"]), "fallbacks": tuple(shape["fallbacks"])})
         network = make_network(
-            [Task(name=task["name"], kind=task["kind"], labels=tuple(task["labels"])) for task in config["tasks"]],
+            tasks_from_json(config["tasks"]),
             built,
             words,
             embedding,

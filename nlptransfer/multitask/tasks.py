@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from nlptransfer.data.corpora import known_task
 from nlptransfer.data.fetching import find_path
@@ -42,6 +42,24 @@ class Task:
     name: str
     kind: TaskKind
     labels: tuple[str, ...] = ()
+
+
+def tasks_to_json(tasks: Iterable[Task]) -> list[dict[str, Any]]:
+    """Tasks as they stand in a saved model's configuration; `tasks_from_json` reads them.
+
+    Args:
+        tasks: in their order.
+    """
+    return [{"name": task.name, "kind": task.kind, "labels": list(task.labels)} for task in tasks]
+
+
+def tasks_from_json(rows: Iterable[Mapping[str, Any]]) -> list[Task]:
+    """Tasks from a saved model's configuration.
+
+    Args:
+        rows: as `tasks_to_json` gives them.
+    """
+    return [Task(row["name"], row["kind"], tuple(row["labels"])) for row in rows]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nlptransfer.models.saving import read_config, write_model_folder
 from nlptransfer.models.transformer import load_encoder
 from nlptransfer.models.transformer_text_classifier import head_tensors, load_head
 from nlptransfer.multitask.task_model import TaskModel
-from nlptransfer.multitask.tasks import Task
+from nlptransfer.multitask.tasks import tasks_from_json, tasks_to_json
 from nlptransfer.multitask.transformer_sharing import TransformerSharing
 
 
@@ -108,9 +108,7 @@ class TransformerMultitaskModel(TaskModel):
             folder,
             model_type="transformer_multitask_model",
             config={
-                "tasks": [
-                    {"name": task.name, "kind": task.kind, "labels": list(task.labels)} for task in self.tasks.values()
-                ],
+                "tasks": tasks_to_json(self.tasks.values()),
                 "depths": network.depths,
                 "subwords": network.subwords,
                 "crf": [name for name in self.tasks if network.head(name).crf is not None],
@@ -135,7 +133,7 @@ class TransformerMultitaskModel(TaskModel):
         config = read_config(folder)
         tokenizer = load_tokenizer(folder)
         network = TransformerSharing(
-            [Task(task["name"], task["kind"], tuple(task["labels"])) for task in config["tasks"]],
+            tasks_from_json(config["tasks"]),
             load_encoder(folder),
             depths=config["depths"],
             subwords=config["subwords"],
